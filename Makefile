@@ -1,0 +1,54 @@
+# Needs python3 (3.11 or newer), make and a network; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv with everything needed (the other targets do this themselves)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "there is no '$(PYTHON)' here: try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "fedgan needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version): try make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]' -c constraints.txt
+	@touch $@
+
+demo: $(INSTALLED) ## Train five clients' private digit generator in a new folder runs/digits[-N]
+	@run=runs/digits; n=2; while [ -e "$$run" ]; do run=runs/digits-$$n; n=$$((n + 1)); done; \
+	$(BIN)/fedgan simulate configs/digits.toml --output "$$run"
+
+# Two test processes of one thread each: torch's own threads would fight over the cores.
+test test-slow: export OMP_NUM_THREADS := 1
+
+test: lint ## Lint, unit tests and the slow tests of privacy claims: what CI runs
+	$(BIN)/python -m pytest -n 2 -m 'not gpu and (not slow or privacy)'
+
+test-slow: $(INSTALLED) ## Every slow test that needs no GPU: minutes
+	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'
+
+lint: $(INSTALLED) ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## Run every benchmark in simulations/benchmarks
+	@set -e; for file in simulations/benchmarks/[!_]*.py; do \
+	  name=$${file##*/}; $(BIN)/python -m "simulations.benchmarks.$${name%.py}"; done
+
+clean: ## Remove .venv and caches; runs/ and data/ stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""Federated training of generative adversarial networks with differential privacy."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Audits: what ledgers say was spent, and whether they can be believed. Imports no torch."""

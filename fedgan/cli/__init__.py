@@ -1,0 +1,5 @@
+"""The `fedgan` command."""
+
+from fedgan.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,64 @@
+"""`fedgan audit`: what was spent, from the ledgers alone. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedgan.audit.budget import BudgetReport, audit_budget
+from fedgan.cli.console import format_epsilon, new_table, print_json, stderr, stdout
+from fedgan.cli.options import JsonOption
+
+audit = typer.Typer(help="Check privacy budgets without the data.", no_args_is_help=True, rich_markup_mode=None)
+
+_OVER_LIMIT = 3
+
+
+@audit.callback()
+def group() -> None:
+    """Check privacy budgets without the data."""
+
+
+@audit.command()
+def budget(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")],
+    delta: Annotated[float | None, typer.Option(help="Delta of the report; default: the ledgers' own.")] = None,
+    accountant: Annotated[str, typer.Option(help="pld, rdp or prv.")] = "pld",
+    limit: Annotated[float | None, typer.Option(metavar="EPS", help="Exit with 3 above this epsilon.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute epsilon from the ledgers, per client and overall."""
+    report = audit_budget(paths, delta=delta, accountant=accountant, limit=limit)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print(report)
+    if not report.within_limit:
+        if not as_json:
+            stderr.print(f"over the limit: epsilon {format_epsilon(report.epsilon)} > {limit:g}", style="red")
+        raise typer.Exit(_OVER_LIMIT)
+
+
+def _print(report: BudgetReport) -> None:
+    table = new_table("client", "records", "charges", "epsilon", "delta", "ledger head")
+    for client in report.clients:
+        table.add_row(
+            client.client,
+            str(client.records),
+            str(client.charges),
+            format_epsilon(client.epsilon),
+            f"{client.delta:g}",
+            client.head[:12],
+        )
+    table.add_section()
+    records = str(sum(client.records for client in report.clients))
+    charges = str(sum(client.charges for client in report.clients))
+    table.add_row("all", records, charges, format_epsilon(report.epsilon), f"{report.delta:g}", "")
+    stdout.print(table)
+    stdout.print(
+        f"{report.level} level, adding or removing one record of one client; accountant {report.accountant}. "
+        "Clients hold disjoint records, so the largest epsilon holds for all; a person with records at several "
+        "clients adds theirs up."
+    )

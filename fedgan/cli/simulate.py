@@ -1,0 +1,147 @@
+"""`fedgan simulate`: a whole federation on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fedgan.cli.console import format_epsilon, new_table, print_json, stderr, stdout
+from fedgan.cli.options import JsonOption, SetOption
+from fedgan.config import Config, load_config, to_toml
+from fedgan.errors import UsageError
+from fedgan.runs import RunFolder
+
+if TYPE_CHECKING:
+    from fedgan.federation.simulation import Outcome
+
+
+class EngineName(StrEnum):
+    """What carries the messages."""
+
+    local = "local"
+    flower = "flower"
+
+
+def simulate(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="TOML file; see configs/.")] = None,
+    overrides: SetOption = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder; default runs/CONFIG-TIME.")] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="local: in this process; flower: Flower's Ray simulation.")
+    ] = EngineName.local,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a federation on one machine, and show what it made and what it cost."""
+    settings, path = _settings(config, overrides or [], output, resume=resume)
+    from fedgan.cli.progress import RunProgress
+    from fedgan.federation import simulation
+    from fedgan.federation.assessment import assess
+    from fedgan.privacy.plan import warnings
+    from fedgan.report import partition_picture
+
+    begun = monotonic()
+    folder, sites = simulation.prepare(settings, path, resume=resume)
+    silent = quiet or as_json
+    partition_picture(sites.class_counts(), folder.path / "partition.png")
+    if not silent:
+        stderr.print(f"{len(sites)} clients, {len(sites.data.train)} records; run folder {folder.path}")
+    if settings.privacy.level != "none":
+        with stderr.status("calibrating noise") if not silent else _Quiet():
+            for line in sorted({line for index in range(len(sites)) for line in warnings(sites.plan(index))}):
+                stderr.print(f"warning: {line}")
+    with RunProgress(folder, rounds=settings.federation.rounds, seed=settings.seed, quiet=silent) as progress:
+        outcome = simulation.simulate(settings, folder, sites, engine=engine.value, resume=resume, observer=progress)
+    with stderr.status("evaluating") if not silent else _Quiet():
+        scores = assess(folder, sites.data.test, settings.evaluation.metrics)
+    summary = _summary(outcome, scores, monotonic() - begun)
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        _print(summary, settings)
+
+
+@dataclass
+class _Quiet:
+    """Stands in for a status line."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+def _settings(config: Path | None, overrides: list[str], output: Path | None, *, resume: bool) -> tuple[Config, Path]:
+    """Return the configuration and the run folder's path."""
+    if not resume:
+        settings = load_config(config, overrides)
+        name = config.stem if config else "defaults"
+        return settings, output or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if output is None:
+        raise UsageError("--resume needs --output: the folder of the run to continue")
+    saved = load_config(RunFolder.open(output).config)
+    if config is None and not overrides:
+        return saved, output
+    given = load_config(config or RunFolder.open(output).config, overrides)
+    if given != saved:
+        pairs = zip(to_toml(saved).splitlines(), to_toml(given).splitlines(), strict=True)
+        old, new = next((old, new) for old, new in pairs if old != new)
+        raise UsageError(f"--resume: {new} differs from the run's own {old}; leave CONFIG and --set out to continue it")
+    return saved, output
+
+
+def _summary(outcome: Outcome, scores: dict[str, float], seconds: float) -> dict[str, Any]:
+    budget = outcome.budget
+    spent = {client.client: client for client in budget.clients} if budget else {}
+    return {
+        "run": str(outcome.folder.path),
+        "seconds": round(seconds, 1),
+        "stopped": outcome.stopped,
+        "level": "record" if budget else "none",
+        "epsilon": budget.epsilon if budget else None,
+        "delta": budget.delta if budget else None,
+        "metrics": scores,
+        "clients": [
+            {
+                "client": client,
+                "records": records,
+                "epsilon": spent[client].epsilon if client in spent else (0.0 if budget else None),
+                "delta": spent[client].delta if client in spent else (budget.delta if budget else None),
+            }
+            for client, records in outcome.records.items()
+        ],
+    }
+
+
+def _print(summary: dict[str, Any], settings: Config) -> None:
+    metrics = list(summary["metrics"])
+    table = new_table("client", "records", "epsilon", "delta", *metrics)
+    rows = summary["clients"]
+    for row in rows if len(rows) <= 20 else []:
+        table.add_row(row["client"], str(row["records"]), *_cost(row), *("" for _ in metrics))
+    table.add_section()
+    total = str(sum(row["records"] for row in rows))
+    table.add_row("all", total, *_cost(summary), *(f"{summary['metrics'][name]:.3f}" for name in metrics))
+    stdout.print(table)
+    folder = Path(summary["run"])
+    stdout.print(
+        f"accuracy on the held-out test set of classifiers trained on {settings.evaluation.count} generated images"
+    )
+    if summary["stopped"]:
+        stdout.print(f"stopped early: {summary['stopped']}")
+    last = max((folder / "samples").glob("*.png"), default=None)
+    stdout.print(f"samples: {last}\nrun folder: {folder} ({summary['seconds']} s)", soft_wrap=True)
+    if summary["level"] != "none":
+        stdout.print(f"recompute the budget: fedgan audit budget {folder}", soft_wrap=True)
+
+
+def _cost(row: dict[str, Any]) -> tuple[str, str]:
+    if row["epsilon"] is None:
+        return "no privacy", ""
+    return format_epsilon(row["epsilon"]), f"{row['delta']:g}"

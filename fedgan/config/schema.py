@@ -1,0 +1,149 @@
+"""Every configuration key with its type, range and default: frozen, so a run cannot change what it was given.
+
+Leaves are scalars, because the same file drives `flwr run --run-config`, which knows nothing else.
+An empty string or 0 stands for "not set" where a key says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Table(BaseModel):
+    """A table of the configuration: unknown keys are refused and nothing is coerced silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Data(Table):
+    """Which images are trained on."""
+
+    name: str = "digits"
+    """A name in the registry of data sources."""
+    root: str = ""
+    """Folder (or .npz file) that holds the data; empty for sources that ship with a package."""
+    image_size: Count = 0
+    """Side in pixels after resizing, 8 to 64; 0 keeps the source's own size."""
+    channels: Literal[0, 1, 3] = 0
+    """1 for grey, 3 for colour, 0 for the source's own."""
+
+
+class Partition(Table):
+    """How the training records are spread over clients in a simulation."""
+
+    clients: PositiveCount = 5
+    scheme: str = "dirichlet"
+    alpha: Positive = 0.5
+    """Concentration of the Dirichlet scheme: small values give each client few classes."""
+    shards_per_client: PositiveCount = 2
+
+
+class Model(Table):
+    """The generator and the discriminator."""
+
+    name: str = "mlp"
+    latent_dim: PositiveCount = 64
+    width: Count = 0
+    """Units or channels of the widest layer; 0 takes the family's default."""
+
+
+class Loss(Table):
+    """The adversarial loss."""
+
+    name: str = "non_saturating"
+
+
+class Training(Table):
+    """Local and server-side optimisation."""
+
+    batch_size: PositiveCount = 64
+    """Expected real records in a discriminator step; every step adds as many generated ones."""
+    discriminator_steps: PositiveCount | Literal["adaptive"] = 1
+    """Discriminator steps for each generator step; "adaptive" climbs a ladder (Bie et al. 2023)."""
+    generator_batch_size: PositiveCount = 128
+    discriminator_learning_rate: Positive = 2e-4
+    generator_learning_rate: Positive = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the generator's moving average, per generator step."""
+    warm_start: Literal["none", "mean_embedding"] = "mean_embedding"
+    warm_start_features: PositiveCount = 2100
+    warm_start_steps: PositiveCount = 1500
+    warm_start_batch_size: PositiveCount = 500
+    warm_start_learning_rate: Positive = 2e-3
+    class_counts: Literal["released", "uniform"] = "released"
+    """"uniform" declares publicly that classes are balanced; "released" estimates them from the noisy embedding."""
+    anchor_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the embedding's distance in later generator steps (post-processing of the warm start)."""
+
+
+class Federation(Table):
+    """Who trains what, and for how long."""
+
+    algorithm: str = "fedgan"
+    rounds: Count = 10
+    local_steps: PositiveCount = 20
+    """Discriminator steps a client takes in a round; what a round is charged for."""
+    fraction: Fraction = 1.0
+    """Part of the clients asked in a round."""
+    aggregation: str = "mean"
+    minimum_clients: PositiveCount = 1
+    """A round with fewer good replies than this changes nothing."""
+    time_limit: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds after which no further round starts; 0 for no limit."""
+
+
+class Privacy(Table):
+    """What is promised, to whom, and how it is accounted."""
+
+    level: Literal["record", "none"] = "record"
+    """Whose presence is hidden."""
+    trust: Literal["local"] = "local"
+    """From whom: with local trust each client adds all the noise itself."""
+    epsilon: Positive = 10.0
+    """The most that this run may spend at `delta`, warm start and all rounds together."""
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    clip: Positive = 1.0
+    """Largest L2 norm of one record's gradient."""
+    warm_start_share: Fraction = 0.8
+    """The part of epsilon that the warm start alone may spend when rounds follow it."""
+    accountant: Literal["pld", "rdp", "prv"] = "pld"
+    clipping_engine: str = "opacus"
+    lifetime_epsilon: Annotated[float, Field(ge=0)] = 0.0
+    """The most that a ledger may hold over all runs; 0 means privacy.epsilon."""
+    ledgers: str = ""
+    """Folder of ledgers that go on over several runs; empty keeps a run's ledgers in its own folder."""
+
+
+class Evaluation(Table):
+    """How samples are judged, on the held-out test set."""
+
+    metrics: str = "logistic_regression"
+    """Names in the registry of metrics, joined by commas."""
+    count: PositiveCount = 5000
+    """Generated images that a metric trains on."""
+
+
+class Config(Table):
+    """One run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Count = 0
+    """Threads of torch in each process; 0 takes one a core. Another number of threads may round differently."""
+    data: Data = Data()
+    partition: Partition = Partition()
+    model: Model = Model()
+    loss: Loss = Loss()
+    training: Training = Training()
+    federation: Federation = Federation()
+    privacy: Privacy = Privacy()
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,47 @@
+"""The registries of data sources and partitions: one file in `sources` or `partitions` adds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fedgan.data.dataset import DataSplit
+from fedgan.data.image_format import ImageFormat
+from fedgan.registry import Registry
+
+Loader: TypeAlias = Callable[[Path | None, ImageFormat], DataSplit]
+"""Loads a source: (data.root or None, the shape to deliver) -> the split.
+
+Raises UsageError naming `data.root` for a missing or damaged source and saying what to put where.
+"""
+
+
+class Partition(Protocol):
+    """Splits records over clients: each record's index goes to one client; a client may come out empty."""
+
+    def __call__(
+        self,
+        *,
+        labels: npt.NDArray[np.int64],
+        owners: npt.NDArray[np.int64] | None,
+        clients: int,
+        alpha: float,
+        shards_per_client: int,
+        rng: np.random.Generator,
+    ) -> list[npt.NDArray[np.int64]]:
+        """Return one array of indices for each client.
+
+        Takes labels (N,), owners (N,) or None, and the settings of every scheme, of which each reads its own.
+        """
+        ...
+
+
+DATASETS: Registry[Loader] = Registry("data.name", "fedgan.data.sources")
+"""Sources of labelled images, by name."""
+
+PARTITIONS: Registry[Partition] = Registry("partition.scheme", "fedgan.data.partitions")
+"""Ways to spread records over clients, by name."""

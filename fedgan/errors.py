@@ -1,0 +1,43 @@
+"""Errors a user can act on, each with the exit code that the command line returns for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FedganError(Exception):
+    """An error that is reported as one line, without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(FedganError, ValueError):
+    """Bad usage or configuration (exit code 2)."""
+
+    exit_code = 2
+
+
+class BudgetError(FedganError):
+    """A privacy budget is exceeded or spent (exit code 3)."""
+
+    exit_code = 3
+
+
+class IntegrityError(FedganError):
+    """A ledger, checkpoint or card was tampered with or is damaged (exit code 4)."""
+
+    exit_code = 4
+
+
+def bad_value(key: str, value: object, accepted: str) -> UsageError:
+    """Return the error for `value` of configuration key `key`; `accepted` says what would do."""
+    return UsageError(f"{key} = {value!r} is not accepted: give {accepted}")
+
+
+def unknown_name(key: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for an unknown `name`, offering the nearest of the `known` ones."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return UsageError(f"{key} = {name!r} is unknown: {hint}accepted are {', '.join(names)}")

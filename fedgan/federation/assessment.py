@@ -1,0 +1,45 @@
+"""Scores of a finished run's generator, on the held-out test set alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fedgan.data import ImageDataset
+from fedgan.evaluation import METRICS, generate_images
+from fedgan.federation.card import load_generator
+from fedgan.files import write_text
+from fedgan.runs import RunFolder
+from fedgan.seeding import derive_seed
+
+
+def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, float]:
+    """Return the scores of the generator in `folder` and write them to its evaluation.json.
+
+    What it reads of real data is `test`, held out from training and declared public: it costs no budget.
+
+    Args:
+        test: the test set of the data the generator was trained for.
+        metrics: names in `METRICS`, joined by commas.
+
+    Raises:
+        UsageError: a metric is unknown, or the run has no generator.
+        IntegrityError: weights or card are damaged.
+    """
+    names = [name.strip() for name in metrics.split(",")]
+    chosen = {name: METRICS[name] for name in names}
+    generator, config = load_generator(folder)
+    seed = derive_seed(config.seed, "evaluation")
+    synthetic = generate_images(generator, config.evaluation.count, seed=seed)
+    scores = {name: metric(synthetic, test, seed) for name, metric in chosen.items()}
+    earlier: dict[str, Any] = {}
+    if folder.evaluation.exists():
+        earlier = json.loads(folder.evaluation.read_text(encoding="utf-8")).get("metrics", {})
+    document = {
+        "generated": config.evaluation.count,
+        "real": "held-out test set, public",
+        "test_records": len(test),
+        "metrics": {**earlier, **scores},
+    }
+    write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
+    return scores

@@ -1,0 +1,108 @@
+"""The generator's card: what was promised about these weights, and where to check it."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from fedgan import __version__
+from fedgan.config import Config, config_from_flat, flatten
+from fedgan.errors import IntegrityError, UsageError
+from fedgan.federation.server import Server
+from fedgan.files import write_bytes, write_text
+from fedgan.models import build_generator
+from fedgan.runs import RunFolder
+
+
+def save_generator(
+    folder: RunFolder,
+    server: Server,
+    config: Config,
+    *,
+    epsilon: float | None,
+    heads: dict[str, str],
+    stopped: str,
+) -> None:
+    """Write the averaged generator and its card.
+
+    Args:
+        epsilon: what the ledgers say was spent by the client who spent most; None under level "none".
+        heads: hash of the last line of every ledger.
+        stopped: why the run ended before its last round, or "".
+    """
+    module = server.average.module
+    content = save_tensors({name: tensor.contiguous() for name, tensor in module.state_dict().items()})
+    write_bytes(folder.generator, content)
+    private = config.privacy.level != "none"
+    card = {
+        "fedgan": __version__,
+        "run": server.run,
+        "rounds": server.round,
+        "stopped": stopped,
+        "level": config.privacy.level,
+        "trust": config.privacy.trust if private else None,
+        "neighbours": "add or remove one record of one client" if private else None,
+        "epsilon": epsilon,
+        "delta": config.privacy.delta if private else None,
+        "accountant": config.privacy.accountant if private else None,
+        "image_shape": list(module.image_shape),  # type: ignore[arg-type]
+        "num_classes": module.num_classes,
+        "ledger_heads": heads,
+        "sha256": sha256(content).hexdigest(),
+        "config": config.model_dump(),
+    }
+    write_text(folder.card, json.dumps(card, indent=2) + "\n")
+
+
+def read_card(folder: RunFolder) -> dict[str, Any]:
+    """Return the card of a finished run.
+
+    Raises:
+        UsageError: the run has none (yet).
+        IntegrityError: it is damaged.
+    """
+    if not folder.card.is_file():
+        raise UsageError(f"{folder.path} holds no finished run: there is no {folder.card.name} in it")
+    try:
+        card = json.loads(folder.card.read_text(encoding="utf-8"))
+        if not isinstance(card, dict) or "sha256" not in card or "config" not in card:
+            raise ValueError("not a generator's card")
+    except ValueError as error:
+        raise IntegrityError(f"{folder.card}: damaged: {error}") from None
+    return card
+
+
+def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
+    """Return the generator of a finished run, in evaluation mode on the CPU, and the run's configuration.
+
+    Raises:
+        UsageError: the run has no generator (yet).
+        IntegrityError: weights or card are damaged, or do not belong together.
+    """
+    card = read_card(folder)
+    try:
+        content = folder.generator.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{folder.generator}: {error.strerror}") from None
+    if sha256(content).hexdigest() != card["sha256"]:
+        raise IntegrityError(f"{folder.generator}: its SHA-256 is not the one that {folder.card.name} names")
+    try:
+        config = config_from_flat(flatten(card["config"]))
+        generator = build_generator(
+            config.model.name,
+            latent_dim=config.model.latent_dim,
+            num_classes=card["num_classes"],
+            image_shape=tuple(card["image_shape"]),
+            width=config.model.width,
+            seed=0,
+        )
+        generator.load_state_dict(load_tensors(content))
+    except (UsageError, RuntimeError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{folder.card}: damaged: {str(error).splitlines()[0]}") from None
+    return generator.eval().requires_grad_(False).to(torch.device("cpu")), config

@@ -1,0 +1,127 @@
+"""A run's state after each round, in safetensors and JSON only: nothing that is loaded can run code.
+
+All randomness is derived from the seed and the round's number, so the round is the state of every public stream, and
+privacy noise has no state to save.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from fedgan.errors import IntegrityError
+from fedgan.federation.server import Server
+from fedgan.files import write_bytes, write_text
+from fedgan.training.ladder import Ladder
+from fedgan.training.warm_start import EmbeddingTarget
+
+_KEPT = 3
+
+
+def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path:
+    """Write the state of `server` and the ledgers' `heads`; return the .json, without which a checkpoint is none."""
+    stem = folder / f"round-{server.round:05d}"
+    content = save_tensors({name: tensor.contiguous() for name, tensor in _tensors(server).items()})
+    write_bytes(stem.with_suffix(".safetensors"), content)
+    facts = {
+        "version": 1,
+        "run": server.run,
+        "round": server.round,
+        "ladder": asdict(server.ladder),
+        "target_noise_std": server.target.noise_std if server.target else None,
+        "ledger_heads": heads,
+        "sha256": sha256(content).hexdigest(),
+    }
+    card = stem.with_suffix(".json")
+    write_text(card, json.dumps(facts, indent=2) + "\n")
+    for old in sorted(folder.glob("round-*.json"))[:-_KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    return card
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the .json of the last round that was saved, or None."""
+    return max(folder.glob("round-*.json"), default=None)
+
+
+def read_facts(card: Path) -> dict[str, Any]:
+    """Return the facts in a checkpoint's `card`; raises IntegrityError if it is damaged."""
+    try:
+        facts = json.loads(card.read_text(encoding="utf-8"))
+        needed = {"version", "run", "round", "ladder", "target_noise_std", "ledger_heads", "sha256"}
+        if not isinstance(facts, dict) or facts.keys() != needed or facts["version"] != 1:
+            raise ValueError("not the facts of a checkpoint")
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{card}: damaged checkpoint: {error}") from None
+    return facts
+
+
+def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
+    """Put `server` into the state saved beside `card` and return the ledgers' heads of that moment.
+
+    Raises:
+        IntegrityError: a file is missing, damaged, or does not fit the networks of `server`.
+    """
+    facts = read_facts(card)
+    weights = card.with_suffix(".safetensors")
+    try:
+        content = weights.read_bytes()
+        if sha256(content).hexdigest() != facts["sha256"]:
+            raise ValueError(f"its SHA-256 is not the {facts['sha256'][:12]}... that {card.name} names")
+        tensors = load_tensors(content)
+        server.gan.generator.load_state_dict(_part(tensors, "generator"))
+        server.gan.discriminator.load_state_dict(_part(tensors, "discriminator"))
+        server.average.load_state_dict(_part(tensors, "average"))
+        _load_optimizer(server.generator_optimizer, _part(tensors, "optimizer"))
+        if facts["target_noise_std"] is not None:
+            server.target = EmbeddingTarget(
+                tensors["target/means"], tensors["target/counts"], float(facts["target_noise_std"])
+            )
+        server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise IntegrityError(f"{weights}: damaged checkpoint: {reason}") from None
+    server.run = facts["run"]
+    server.round = facts["round"]
+    return dict(facts["ledger_heads"])
+
+
+def _tensors(server: Server) -> dict[str, Tensor]:
+    parts = {
+        "generator": server.gan.generator.state_dict(),
+        "discriminator": server.gan.discriminator.state_dict(),
+        "average": server.average.state_dict(),
+        "optimizer": _optimizer_tensors(server.generator_optimizer),
+        "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
+    }
+    return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = f"{part}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return Adam's state as "index/name" to tensor."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, entry = name.partition("/")
+        state.setdefault(int(index), {})[entry] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,56 @@
+"""One exchange of messages with several nodes: what was asked, who answered, who did not and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from fedgan.federation.records import from_records, refusal_code
+from fedgan.federation.requests import Description, Release
+
+Answer = TypeVar("Answer", Description, Release)
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Answer]):
+    """Answers that could be read, and for every other node the reason in a few words."""
+
+    good: dict[int, Answer] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str) -> list[Message]:
+    """Return one message for each node."""
+    return [Message(content, node, message_type, group_id=group) for node, content in nodes.items()]
+
+
+def exchange(grid: Grid, messages: list[Message], kind: type[Answer], timeout: float | None) -> Answers[Answer]:
+    """Send `messages` and read the replies as `kind`; a node that does not answer within `timeout` s is named."""
+    asked = [message.metadata.dst_node_id for message in messages]
+    return read_answers(grid.send_and_receive(messages, timeout=timeout), asked, kind)
+
+
+def read_answers(replies: object, asked: list[int], kind: type[Answer]) -> Answers[Answer]:
+    """Read Flower `replies` of the nodes `asked`; a second reply of one node is left out."""
+    answers: Answers[Answer] = Answers()
+    for reply in replies:  # type: ignore[attr-defined]
+        node = reply.metadata.src_node_id
+        if node in answers.good or node in answers.refused:
+            continue
+        if reply.has_error():
+            answers.refused[node] = f"error code {reply.error.code}"
+        elif code := refusal_code(reply.content):
+            answers.refused[node] = code
+        else:
+            try:
+                answers.good[node] = from_records(kind, reply.content)
+            except ValueError as error:
+                answers.refused[node] = f"unreadable reply: {error}"
+    for node in asked:
+        if node not in answers.good and node not in answers.refused:
+            answers.refused[node] = "no answer in time"
+    return answers

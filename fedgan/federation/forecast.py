@@ -1,0 +1,143 @@
+"""What a run would cost, before anything runs: epsilon, noise, bytes and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+
+from fedgan.config import Config
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.arrays import count_bytes, network_arrays
+from fedgan.federation.cohort import cohort_size, participations
+from fedgan.federation.sites import Sites, gan_of, optimisation_of
+from fedgan.losses import LOSSES
+from fedgan.privacy.gradient import PlainGradient, PrivateGradient
+from fedgan.privacy.noise import SecureNoise
+from fedgan.privacy.plan import PrivacyPlan
+from fedgan.training.gan import Gan
+from fedgan.training.local import train_discriminator_steps, train_generator_steps
+from fedgan.training.steps import GradientRule
+from fedgan.training.streams import stream
+from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator
+
+_CALIBRATION_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The cost of a run for all clients.
+
+    Attributes:
+        plans: privacy plan of each client, by name.
+        clients_a_round: clients asked in a round.
+        participations: rounds in which one client is asked at most.
+        bytes_down, bytes_up: of arrays to and from one client in a round.
+        embedding_bytes: of the warm start's release of one client; 0 without one.
+        seconds: expected time on this machine, from a few timed steps on random images.
+    """
+
+    plans: dict[str, PrivacyPlan]
+    clients_a_round: int
+    participations: int
+    bytes_down: int
+    bytes_up: int
+    embedding_bytes: int
+    seconds: float
+
+
+def forecast(config: Config, sites: Sites) -> Forecast:
+    """Return what running `config` would cost; no record is read beyond the clients' public sizes."""
+    train = sites.data.train
+    gan = gan_of(config, train.image_shape, train.num_classes)
+    algorithm = ALGORITHMS[config.federation.algorithm]
+    clients = len(sites)
+    warm = config.training.warm_start != "none"
+    return Forecast(
+        plans={f"{index:05d}": sites.plan(index) for index in range(clients)},
+        clients_a_round=cohort_size(clients, config.federation.fraction),
+        participations=participations(clients, config.federation.fraction, config.federation.rounds),
+        bytes_down=sum(count_bytes(network_arrays(name, gan.network(name))) for name in algorithm.sends),
+        bytes_up=sum(count_bytes(network_arrays(name, gan.network(name))) for name in algorithm.returns),
+        embedding_bytes=4 * train.num_classes * (config.training.warm_start_features + 1) if warm else 0,
+        seconds=_expected_seconds(config, gan, clients),
+    )
+
+
+def _expected_seconds(config: Config, gan: Gan, clients: int) -> float:
+    """Extrapolate from a few steps of each kind on random images."""
+    federation, training = config.federation, config.training
+    seconds = 0.0
+    if training.warm_start != "none":
+        seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
+    discriminator, generator = _step_seconds(config, gan)
+    every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
+    at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
+    cohort = cohort_size(clients, federation.fraction)
+    a_round = cohort * federation.local_steps * discriminator
+    a_round += (cohort if at_clients else 1) * (federation.local_steps / every) * generator
+    return seconds + federation.rounds * a_round
+
+
+def _step_seconds(config: Config, gan: Gan) -> tuple[float, float]:
+    optimisation, loss = optimisation_of(config), LOSSES[config.loss.name]
+    rng = stream(0, "forecast")
+    with torch.no_grad():
+        images, labels = (tensor.cpu() for tensor in gan.fakes(optimisation.batch_size, rng))
+    gradient: GradientRule = PlainGradient()
+    if config.privacy.level != "none":
+        gradient = PrivateGradient(
+            clip=config.privacy.clip,
+            noise_multiplier=1.0,
+            expected_rows=2 * optimisation.batch_size,
+            noise=SecureNoise(),
+            engine=config.privacy.clipping_engine,
+        )
+
+    def discriminator_steps(steps: int) -> None:
+        train_discriminator_steps(
+            gan,
+            lambda: (images, labels),
+            steps=steps,
+            optimisation=optimisation,
+            loss=loss,
+            gradient=gradient,
+            rng=rng,
+        )
+
+    optimizer = optimisation.for_generator(gan)
+
+    def generator_steps(steps: int) -> None:
+        train_generator_steps(gan, steps=steps, optimisation=optimisation, optimizer=optimizer, loss=loss, rng=rng)
+
+    times = []
+    for work in (discriminator_steps, generator_steps):
+        work(1)
+        begun = perf_counter()
+        work(_CALIBRATION_STEPS)
+        times.append((perf_counter() - begun) / _CALIBRATION_STEPS)
+    return times[0], times[1]
+
+
+def _fit_step_seconds(config: Config, gan: Gan) -> float:
+    training = config.training
+    feature_map = FeatureMap(
+        gan.generator.image_shape,  # type: ignore[arg-type]
+        features=training.warm_start_features,
+        seed=0,
+    ).to(gan.device)
+    classes = int(gan.generator.num_classes)  # type: ignore[arg-type]
+    target = EmbeddingTarget(torch.zeros(classes, feature_map.dimension), torch.ones(classes), 0.0)
+    marks: list[float] = []
+    fit_generator(
+        gan.generator,
+        target,
+        feature_map,
+        steps=_CALIBRATION_STEPS + 1,
+        batch_size=training.warm_start_batch_size,
+        learning_rate=1e-6,
+        rng=stream(0, "forecast"),
+        progress=lambda step: marks.append(perf_counter()),
+    )
+    return (marks[-1] - marks[0]) / _CALIBRATION_STEPS

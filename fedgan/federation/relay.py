@@ -1,0 +1,61 @@
+"""The client's Flower app: it turns messages into calls of a vault, and never sees a record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from fedgan.errors import FedganError
+from fedgan.federation.records import from_records, refusal_records, to_records
+from fedgan.federation.requests import EmbedRequest, Refusal, TrainRequest
+from fedgan.federation.vault import Vault
+
+_LOGGER = logging.getLogger(__name__)
+
+DESCRIBE = "query"
+EMBED = "train.embed"
+TRAIN = "train"
+
+
+def client_app(vault_of: Callable[[Context], Vault]) -> ClientApp:
+    """Return the app whose node's vault is `vault_of(context)`.
+
+    Whatever goes wrong, the server learns a code: exceptions may quote private values, so their text stays in this
+    process' log.
+    """
+    app = ClientApp()
+
+    @app.query()
+    def describe(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: to_records(vault_of(context).describe()))
+
+    @app.train("embed")
+    def embed(message: Message, context: Context) -> Message:
+        return _answer(
+            message, lambda: to_records(vault_of(context).embed(from_records(EmbedRequest, message.content)))
+        )
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        return _answer(
+            message, lambda: to_records(vault_of(context).train(from_records(TrainRequest, message.content)))
+        )
+
+    return app
+
+
+def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
+    try:
+        content = work()
+    except Refusal as refusal:
+        content = refusal_records(refusal.code)
+    except FedganError as error:
+        _LOGGER.error("the vault failed: %s", error)
+        content = refusal_records(Refusal.FAILED)
+    except Exception:
+        _LOGGER.exception("the vault failed")
+        content = refusal_records(Refusal.FAILED)
+    return Message(content, reply_to=message)

@@ -1,0 +1,99 @@
+"""What a server may ask of a vault, and what may come out of one. Nothing else crosses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[np.float32]]
+"""Flat names such as "discriminator/layers.0.weight" to float32 arrays."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Public facts of a client (client sizes are public in this design).
+
+    Attributes:
+        client: name of the client, for example "00003".
+        records: training records it holds.
+        image_shape: (channels, height, width) in pixels.
+        num_classes: labels lie in [0, num_classes).
+    """
+
+    client: str
+    records: int
+    image_shape: tuple[int, int, int]
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    """Ask for one noisy sum of class-wise features of all records.
+
+    Attributes:
+        run: identifier of the run, for the ledger.
+        features: dimension asked of the feature map.
+        feature_seed: draws the feature map; public.
+    """
+
+    run: str
+    features: int
+    feature_seed: int
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Ask for one round of local training.
+
+    Attributes:
+        run: identifier of the run, for the ledger.
+        round: number of the round, from 1.
+        steps: discriminator steps to take, which is what the round is charged for.
+        first_step: discriminator steps of earlier rounds.
+        discriminator_steps: discriminator steps for each generator step.
+        arrays: the networks that the algorithm sends, and the embedding target if generator steps are anchored to it.
+    """
+
+    run: str
+    round: int
+    steps: int
+    first_step: int
+    discriminator_steps: int
+    arrays: Arrays = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What leaves a vault: arrays already made private, and what was charged for them.
+
+    Attributes:
+        client: name of the client.
+        round: the round it answers; 0 for the warm start.
+        arrays: float32 arrays.
+        head: hash of the ledger's last line; empty where nothing is charged (level "none").
+        noise_std: standard deviation of the noise of one mechanism in `arrays`, as charged; public, 0 for none.
+        generator_steps: generator steps taken (public: a function of the request).
+        fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
+    """
+
+    client: str
+    round: int
+    arrays: Arrays = field(repr=False)
+    head: str = ""
+    noise_std: float = 0.0
+    generator_steps: int = 0
+    fake_accuracy: float = 1.0
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
+    """A vault declines a request; `code` is all that the server learns."""
+
+    BUDGET_SPENT = "budget_spent"
+    BAD_REQUEST = "bad_request"
+    FAILED = "failed"
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code

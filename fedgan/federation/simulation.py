@@ -1,0 +1,225 @@
+"""A whole run on one machine: composition of sites, server, strategy and engine."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Literal
+
+from flwr.serverapp import Grid
+
+from fedgan.audit.budget import BudgetReport, audit_budget
+from fedgan.config import Config, to_toml
+from fedgan.errors import IntegrityError
+from fedgan.evaluation import METRICS
+from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.card import save_generator
+from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from fedgan.federation.engines import in_process, on_ray
+from fedgan.federation.server import RoundReport, Server, WarmStart
+from fedgan.federation.sites import (
+    Sites,
+    gan_of,
+    ledger_path,
+    optimisation_of,
+    pick_device,
+    sites_of_process,
+    use_threads,
+)
+from fedgan.federation.strategy import GanStrategy, Node, Observer, discover
+from fedgan.losses import LOSSES
+from fedgan.privacy.clipping import ENGINES
+from fedgan.privacy.ledger import read_ledger
+from fedgan.runs import RunFolder
+from fedgan.training.ladder import Ladder, fixed_ladder
+
+_LOGGER = logging.getLogger(__name__)
+
+Engine = Literal["local", "flower"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run left behind.
+
+    Attributes:
+        folder: the run folder.
+        budget: what the ledgers say was spent; None under level "none".
+        records: training records by client.
+        stopped: why the run ended before its last round, or "".
+    """
+
+    folder: RunFolder
+    budget: BudgetReport | None
+    records: dict[str, int]
+    stopped: str
+
+
+def check_names(config: Config) -> None:
+    """Raise UsageError, with the nearest name, for a name in `config` that no registry has, or a device not there."""
+    for registry, name in (
+        (ALGORITHMS, config.federation.algorithm),
+        (AGGREGATIONS, config.federation.aggregation),
+        (LOSSES, config.loss.name),
+        (ENGINES, config.privacy.clipping_engine),
+        *((METRICS, name.strip()) for name in config.evaluation.metrics.split(",")),
+    ):
+        registry[name]  # type: ignore[index]
+    pick_device(config.device)
+
+
+def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, Sites]:
+    """Check everything that can be checked before training, then create (or reopen) the run folder.
+
+    Raises:
+        UsageError: a name, the data, the partition or a batch size is not accepted, or `output` is taken.
+    """
+    folder = RunFolder.open(output) if resume else RunFolder.unused(output)
+    sites = check(config, ledgers_of(config, folder))
+    if not resume:
+        folder.create(to_toml(config))
+    return folder, sites
+
+
+def check(config: Config, ledgers: Path) -> Sites:
+    """Return the sites of `config` after checking names, data, partition, networks and batch sizes."""
+    check_names(config)
+    use_threads(config.threads)
+    sites = sites_of_process(config, ledgers.absolute())
+    train = sites.data.train
+    gan_of(config, train.image_shape, train.num_classes)
+    for index in range(len(sites)):
+        sites.check_batch(index)
+    return sites
+
+
+def ledgers_of(config: Config, folder: RunFolder) -> Path:
+    """Return the folder of the ledgers: the run's own, or the one that goes on over runs."""
+    return Path(config.privacy.ledgers).expanduser() if config.privacy.ledgers else folder.ledgers
+
+
+def simulate(
+    config: Config, folder: RunFolder, sites: Sites, *, engine: Engine, resume: bool, observer: Observer
+) -> Outcome:
+    """Run `config` on one machine, from the beginning or from the last checkpoint in `folder`.
+
+    Args:
+        config, folder, sites: from `prepare`.
+        engine: "local" runs everything in this process, "flower" on Flower's Ray simulation.
+        observer: is told after the warm start and each round.
+    """
+    ledgers = ledgers_of(config, folder)
+    outcome: list[str] = []
+
+    def main(grid: Grid) -> None:
+        outcome.append(run_server(grid, config, folder, ledgers, resume=resume, observer=observer))
+
+    run = in_process if engine == "local" else on_ray
+    run(main, config, ledgers.absolute(), len(sites))
+    records = {f"{index:05d}": len(part) for index, part in enumerate(sites.parts)}
+    budget = audit_budget([ledgers], accountant=config.privacy.accountant) if _private(config) else None
+    return Outcome(folder, budget, records, outcome[0])
+
+
+def run_server(
+    grid: Grid, config: Config, folder: RunFolder, ledgers: Path, *, resume: bool, observer: Observer
+) -> str:
+    """Run the server's side over any Flower grid; return why it stopped early, or ""."""
+    clients = discover(grid, timeout=None)
+    server = server_of(config, clients)
+    heads: dict[str, str] = {}
+    if resume and (card := latest_checkpoint(folder.checkpoints)):
+        heads = load_checkpoint(server, card)
+        _check_heads(heads, ledgers, card)
+        folder.keep_metrics_until(server.round)
+        _LOGGER.info("resumed after round %d", server.round)
+    elif resume:
+        folder.keep_metrics_until(-1)
+    strategy = GanStrategy(
+        server,
+        clients,
+        fraction=config.federation.fraction,
+        rounds=config.federation.rounds,
+        seed=config.seed,
+        time_limit=config.federation.time_limit,
+        observer=_Recorder(folder, heads, observer),
+    )
+    strategy.start(grid)
+    budget = audit_budget([ledgers], accountant=config.privacy.accountant) if _private(config) else None
+    final_heads = {client.client: client.head for client in budget.clients} if budget else {}
+    epsilon = budget.epsilon if budget else None
+    save_generator(folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped)
+    return strategy.stopped
+
+
+def server_of(config: Config, clients: dict[str, Node]) -> Server:
+    """Return the server of a new run for what `clients` say of their data."""
+    description = next(iter(clients.values())).description
+    training = config.training
+    steps = training.discriminator_steps
+    warm_start = WarmStart(
+        features=training.warm_start_features,
+        steps=training.warm_start_steps,
+        batch_size=training.warm_start_batch_size,
+        learning_rate=training.warm_start_learning_rate,
+        class_counts=training.class_counts,
+    )
+    return Server(
+        run=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(4)}",
+        gan=gan_of(config, description.image_shape, description.num_classes),
+        algorithm=ALGORITHMS[config.federation.algorithm],
+        aggregation=AGGREGATIONS[config.federation.aggregation],
+        optimisation=optimisation_of(config),
+        loss=LOSSES[config.loss.name],
+        ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
+        local_steps=config.federation.local_steps,
+        minimum_clients=config.federation.minimum_clients,
+        warm_start=warm_start if training.warm_start == "mean_embedding" else None,
+        anchor_weight=training.anchor_weight,
+        ema_decay=training.ema_decay,
+        seed=config.seed,
+    )
+
+
+class _Recorder:
+    """Saves a checkpoint and a line of metrics after each round, then passes the word on."""
+
+    def __init__(self, folder: RunFolder, heads: dict[str, str], observer: Observer) -> None:
+        self._folder = folder
+        self._heads = heads
+        self._observer = observer
+
+    def warm_start_step(self, step: int, steps: int) -> None:
+        self._observer.warm_start_step(step, steps)
+
+    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
+        self._heads |= report.heads
+        self._folder.append_metrics(
+            {
+                "round": report.round,
+                "clients": report.clients,
+                "refused": report.refused,
+                "discriminator_steps": report.discriminator_steps,
+                "generator_steps": report.generator_steps,
+                "fake_accuracy": report.fake_accuracy,
+                "seconds": round(seconds, 3),
+            }
+        )
+        save_checkpoint(server, self._folder.checkpoints, self._heads)
+        self._observer.after_round(server, report, seconds)
+
+
+def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:
+    """Refuse to go on with a ledger that has lost lines since the checkpoint."""
+    for client, head in heads.items():
+        path = ledger_path(ledgers, client)
+        if not path.is_file() or head not in {line.hash for line in read_ledger(path)}:
+            raise IntegrityError(f"{path}: the line {head[:12]}... that {card.name} names is not in this ledger")
+
+
+def _private(config: Config) -> bool:
+    return config.privacy.level != "none"

@@ -1,0 +1,188 @@
+"""The parties of a simulation: each gets its part of one dataset and, when asked, a vault around it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fedgan.config import Config
+from fedgan.data import DataSplit, class_counts, load_data, partition
+from fedgan.errors import UsageError, bad_value
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.cohort import participations
+from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.losses import LOSSES
+from fedgan.privacy.plan import PrivacyPlan, make_plan
+from fedgan.seeding import derive_seed
+from fedgan.training.gan import Gan, build_gan
+from fedgan.training.local import Optimisation
+from fedgan.training.warm_start import FeatureMap
+
+
+def client_name(index: int) -> str:
+    """Return the name of client `index`, for example "00003"."""
+    return f"{index:05d}"
+
+
+def ledger_path(ledgers: Path, client: str) -> Path:
+    """Return the file of `client`'s ledger in the folder `ledgers`."""
+    return ledgers / f"client-{client}.jsonl"
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`: "auto" takes a GPU if there is one; UsageError for a GPU that is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device = 'cuda' is not accepted: torch sees no GPU here; give 'cpu' or 'auto'")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def optimisation_of(config: Config) -> Optimisation:
+    """Return the sizes and Adam's constants of `config`."""
+    training = config.training
+    return Optimisation(
+        batch_size=training.batch_size,
+        generator_batch_size=training.generator_batch_size,
+        discriminator_learning_rate=training.discriminator_learning_rate,
+        generator_learning_rate=training.generator_learning_rate,
+        beta1=training.beta1,
+        beta2=training.beta2,
+    )
+
+
+def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> Gan:
+    """Return the networks of `config` with their initial weights."""
+    return build_gan(
+        config.model.name,
+        latent_dim=config.model.latent_dim,
+        width=config.model.width,
+        num_classes=num_classes,
+        image_shape=image_shape,
+        seed=derive_seed(config.seed, "weights"),
+        device=pick_device(config.device),
+    )
+
+
+class Sites:
+    """All clients of a simulation.
+
+    A vault is made when it is asked for and not kept, so memory does not grow with the clients.
+
+    Args:
+        config: the run.
+        ledgers: folder of the ledgers.
+    """
+
+    def __init__(self, config: Config, ledgers: Path) -> None:
+        self._config = config
+        self._ledgers = ledgers
+
+    @cached_property
+    def data(self) -> DataSplit:
+        """Training records of all clients, and the held-out test set."""
+        data = self._config.data
+        root = Path(data.root).expanduser() if data.root else None
+        return load_data(data.name, root=root, image_size=data.image_size, channels=data.channels)
+
+    @cached_property
+    def parts(self) -> list[npt.NDArray[np.int64]]:
+        """Indices of each client's training records."""
+        train, settings = self.data.train, self._config.partition
+        return partition(
+            settings.scheme,
+            labels=train.labels.numpy(),
+            owners=None if train.owners is None else train.owners.numpy(),
+            clients=settings.clients,
+            alpha=settings.alpha,
+            shards_per_client=settings.shards_per_client,
+            seed=derive_seed(self._config.seed, "partition"),
+        )
+
+    def __len__(self) -> int:
+        return self._config.partition.clients
+
+    def class_counts(self) -> npt.NDArray[np.int64]:
+        """Return (clients, classes): who holds what."""
+        return class_counts(self.data.train.labels.numpy(), self.parts, num_classes=self.data.train.num_classes)
+
+    def plan(self, index: int) -> PrivacyPlan:
+        """Return the privacy plan of client `index`; raises UsageError for a batch larger than its records."""
+        config = self._config
+        self.check_batch(index)
+        return make_plan(
+            level=config.privacy.level,
+            records=len(self.parts[index]),
+            batch_size=config.training.batch_size,
+            clip=config.privacy.clip,
+            epsilon=config.privacy.epsilon,
+            delta=config.privacy.delta,
+            accountant=config.privacy.accountant,
+            clipping_engine=config.privacy.clipping_engine,
+            warm_start_share=config.privacy.warm_start_share if config.training.warm_start != "none" else 0.0,
+            steps_per_round=config.federation.local_steps,
+            participations=participations(len(self), config.federation.fraction, config.federation.rounds),
+        )
+
+    def check_batch(self, index: int) -> None:
+        """Raise UsageError if a batch is larger than the records of client `index`."""
+        size, records = self._config.training.batch_size, len(self.parts[index])
+        if size > records:
+            accepted = (
+                f"at most {min(len(part) for part in self.parts)}: client {client_name(index)} holds {records} records"
+            )
+            raise bad_value("training.batch_size", size, accepted)
+
+    def vault(self, index: int) -> Vault:
+        """Return a vault around the records of client `index`."""
+        config = self._config
+        client = client_name(index)
+        return Vault(
+            client,
+            self.data.train.subset(self.parts[index]),
+            plan=self.plan(index),
+            ledger=ledger_path(self._ledgers, client),
+            lifetime_epsilon=config.privacy.lifetime_epsilon or config.privacy.epsilon,
+            training=self._training,
+            seed=config.seed,
+        )
+
+    @cached_property
+    def _training(self) -> LocalTraining:
+        config, train = self._config, self.data.train
+        gan = gan_of(config, train.image_shape, train.num_classes)
+        anchored = config.training.anchor_weight > 0 and config.training.warm_start != "none"
+        features = FeatureMap(
+            train.image_shape,
+            features=config.training.warm_start_features,
+            seed=derive_seed(config.seed, "features"),
+        )
+        return LocalTraining(
+            algorithm=ALGORITHMS[config.federation.algorithm],
+            gan=gan,
+            optimisation=optimisation_of(config),
+            loss=LOSSES[config.loss.name],
+            anchor_weight=config.training.anchor_weight,
+            anchor_features=features.to(gan.device) if anchored else None,
+        )
+
+
+@lru_cache(maxsize=1)
+def sites_of_process(config: Config, ledgers: Path) -> Sites:
+    """Return this process' sites of a run, loaded once: worker processes of an engine call it for every message."""
+    use_threads(config.threads)
+    return Sites(config, ledgers)
+
+
+def use_threads(threads: int) -> int:
+    """Let torch use `threads` threads in this process, 0 for one a core; return the number.
+
+    Set outright and not left to a default, since engines set other defaults in their workers and sums would round
+    differently there.
+    """
+    number = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(number)
+    return number

@@ -1,0 +1,216 @@
+"""Our Flower strategy: warm start, rounds from any number on, and a word about every client that fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from fedgan.errors import BudgetError, FedganError
+from fedgan.federation.cohort import cohort_size, cohorts
+from fedgan.federation.exchange import exchange, messages_for, read_answers
+from fedgan.federation.records import to_records
+from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
+from fedgan.federation.requests import Description, Refusal, Release
+from fedgan.federation.server import RoundReport, Server
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told how a run goes, to save, draw or print it."""
+
+    def warm_start_step(self, step: int, steps: int) -> None:
+        """Step `step` of `steps` of the generator's fit is done."""
+
+    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
+        """Round `report.round` (0: the warm start) is done; it took `seconds`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A client and the Flower node it answers from."""
+
+    node_id: int
+    description: Description
+
+
+def discover(grid: Grid, *, timeout: float | None) -> dict[str, Node]:
+    """Ask every node who it is and return the clients by name.
+
+    Raises:
+        FedganError: nobody answers, or two clients disagree about image shape or classes, or share a name.
+    """
+    messages = messages_for({node: RecordDict() for node in grid.get_node_ids()}, DESCRIBE, "0")
+    answers = exchange(grid, messages, Description, timeout)
+    for node, reason in answers.refused.items():
+        _LOGGER.warning("node %d is left out: %s", node, reason)
+    clients: dict[str, Node] = {}
+    for node, description in answers.good.items():
+        if description.client in clients:
+            raise FedganError(f"two nodes call themselves client {description.client}")
+        clients[description.client] = Node(node, description)
+    if not clients:
+        raise FedganError("no client answered: is the federation running?")
+    shapes = {(node.description.image_shape, node.description.num_classes) for node in clients.values()}
+    if len(shapes) > 1:
+        raise FedganError(f"clients disagree about image shape and number of classes: {sorted(shapes)}")
+    return dict(sorted(clients.items()))
+
+
+class GanStrategy(Strategy):
+    """Runs a `Server` over a Flower grid.
+
+    Unlike Flower's own loop it begins at the server's round (so a run resumes), asks for the warm start first, checks
+    every reply, names the clients that failed, and stops early when the time is up or nobody has budget left.
+
+    Args:
+        server: the global state; after `start` it holds the result.
+        clients: who takes part, by name.
+        fraction: part of the clients asked in a round, in (0, 1].
+        rounds: rounds of the whole run.
+        seed: orders the clients.
+        time_limit: seconds after which no round starts; 0 for none.
+        observer: is told after the warm start and each round.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        clients: Mapping[str, Node],
+        *,
+        fraction: float,
+        rounds: int,
+        seed: int,
+        time_limit: float,
+        observer: Observer,
+    ) -> None:
+        self._server = server
+        self._clients = dict(clients)
+        self._names = {node.node_id: name for name, node in clients.items()}
+        self._cohorts = cohorts(sorted(clients), fraction, rounds, seed)
+        self._cohort_size = cohort_size(len(clients), fraction)
+        self._rounds = rounds
+        self._time_limit = time_limit
+        self._observer = observer
+        self._spent: set[str] = set()
+        self.stopped = ""
+
+    def summary(self) -> None:
+        """Log who takes part in what."""
+        _LOGGER.info("%d clients, %d a round, %d rounds", len(self._clients), self._cohort_size, self._rounds)
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord | None = None,
+        num_rounds: int = 0,
+        timeout: float | None = None,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the warm start, if it is still to come, and the remaining rounds.
+
+        The networks, the rounds and the settings come from the server and the constructor; the arguments beside `grid`
+        and `timeout` (seconds for one exchange) stand for Flower's interface and are not read.
+        """
+        self.summary()
+        begun = monotonic()
+        if self._server.round == 0 and self._server.warm_start is not None and self._server.target is None:
+            self._warm_start(grid, timeout)
+        while self._server.round < self._rounds and not self.stopped:
+            if self._time_limit and monotonic() - begun > self._time_limit:
+                self.stopped = f"time limit of {self._time_limit:g} s"
+                break
+            self._round(grid, timeout)
+        if self.stopped:
+            _LOGGER.warning("stopped after round %d of %d: %s", self._server.round, self._rounds, self.stopped)
+        return Result()
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
+        cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
+        content = to_records(self._server.train_request())
+        return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Move the server by `replies`; the networks stay with the server, so no record is returned."""
+        self._absorb(replies, asked=[])
+        return None, None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return no messages: an evaluation on private records would have to be charged."""
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Return None, as nothing was asked."""
+        return None
+
+    def _warm_start(self, grid: Grid, timeout: float | None) -> None:
+        begun = monotonic()
+        content = to_records(self._server.embed_request())
+        releases: list[Release] = []
+        refused: dict[str, str] = {}
+        names = sorted(self._clients)
+        for first in range(0, len(names), self._cohort_size):
+            nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
+            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout)
+            releases += self._named(answers.good, refused)
+            refused |= {self._names[node]: reason for node, reason in answers.refused.items()}
+        steps = self._server.warm_start.steps if self._server.warm_start else 0
+        report = self._server.absorb_embeddings(
+            releases,
+            refused=refused,
+            records={name: node.description.records for name, node in self._clients.items()},
+            progress=lambda step: self._observer.warm_start_step(step, steps),
+        )
+        self._finish(report, begun)
+        if not report.clients:
+            if len(self._spent) == len(self._clients):
+                raise BudgetError("no client has budget left for the warm start: nothing was trained")
+            raise FedganError("no client took part in the warm start: nothing was trained")
+
+    def _round(self, grid: Grid, timeout: float | None) -> None:
+        begun = monotonic()
+        messages = list(self.configure_train(self._server.round + 1, ArrayRecord(), ConfigRecord(), grid))
+        asked = [message.metadata.dst_node_id for message in messages]
+        report = self._absorb(grid.send_and_receive(messages, timeout=timeout), asked)
+        self._finish(report, begun)
+        if len(self._spent) == len(self._clients):
+            self.stopped = "no client has budget left"
+
+    def _absorb(self, replies: Iterable[Message], asked: list[int]) -> RoundReport:
+        answers = read_answers(replies, asked, Release)
+        refused = {self._names[node]: reason for node, reason in answers.refused.items()}
+        releases = self._named(answers.good, refused)
+        return self._server.absorb_round(releases, refused)
+
+    def _named(self, releases: Mapping[int, Release], refused: dict[str, str]) -> list[Release]:
+        """Return the releases that speak for the node they came from; note the others in `refused`."""
+        good = []
+        for node, release in releases.items():
+            if release.client == self._names.get(node):
+                good.append(release)
+            else:
+                refused[self._names.get(node, str(node))] = "speaks for another client"
+        return good
+
+    def _finish(self, report: RoundReport, begun: float) -> None:
+        for client, reason in report.refused.items():
+            _LOGGER.warning("round %d goes on without client %s: %s", report.round, client, reason)
+            if reason == Refusal.BUDGET_SPENT:
+                self._spent.add(client)
+        self._observer.after_round(self._server, report, monotonic() - begun)

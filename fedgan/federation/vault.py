@@ -1,0 +1,195 @@
+"""The vault: all private records of one party behind one object, with the plan and the ledger that guard them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fedgan.data.dataset import ImageDataset
+from fedgan.data.digest import dataset_digest
+from fedgan.data.sampling import poisson_indices, uniform_indices
+from fedgan.federation.algorithms import Algorithm, ClientRound
+from fedgan.federation.arrays import load_network, network_arrays, select
+from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.losses import GanLoss
+from fedgan.privacy.budget import Budget
+from fedgan.privacy.events import Event
+from fedgan.privacy.gradient import PlainGradient, PrivateGradient
+from fedgan.privacy.ledger import Ledger
+from fedgan.privacy.noise import NoiseSource, SecureNoise
+from fedgan.privacy.plan import PrivacyPlan
+from fedgan.seeding import derive_seed
+from fedgan.training.gan import Gan
+from fedgan.training.local import Batches, Optimisation
+from fedgan.training.steps import Anchor, GradientRule
+from fedgan.training.streams import stream
+from fedgan.training.warm_start import FeatureMap, embed, embedding_loss
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """How a site trains, none of it private; one object serves every vault of a process.
+
+    Attributes:
+        algorithm: the client's side of the federated algorithm.
+        gan: networks whose weights each request overwrites.
+        anchor_features: the public feature map of the warm start, where generator steps are anchored to it.
+    """
+
+    algorithm: Algorithm
+    gan: Gan
+    optimisation: Optimisation
+    loss: GanLoss
+    anchor_weight: float
+    anchor_features: FeatureMap | None
+
+
+class Vault:
+    """Answers `describe`, `embed` and `train`; a private answer is charged before it is computed.
+
+    Guarantee: under level "record", everything `embed` and `train` return is the output of the mechanisms written to
+    the ledger before any record was read, or post-processing of it.
+    Assumes: the ledger's file is this party's own and `noise` is a `SecureNoise`.
+
+    Args:
+        client: name of the party.
+        records: its training records.
+        plan: sampling rate, clip, noise and steps, read by the sampler, the noise and the accountant alike.
+        ledger: file of the ledger; not touched under level "none".
+        lifetime_epsilon: the most that the ledger may hold over all runs.
+        training: networks, losses and optimisers.
+        seed: of the public streams (latents, labels, and under level "none" the batches).
+        noise: where privacy noise and the choice of records come from.
+    """
+
+    def __init__(
+        self,
+        client: str,
+        records: ImageDataset,
+        *,
+        plan: PrivacyPlan,
+        ledger: Path,
+        lifetime_epsilon: float,
+        training: LocalTraining,
+        seed: int,
+        noise: NoiseSource | None = None,
+    ) -> None:
+        self._client = client
+        self._records = records
+        self._plan = plan
+        self._ledger = ledger
+        self._training = training
+        self._seed = seed
+        self._noise = noise or SecureNoise()
+        self._budget = Budget(
+            lifetime_epsilon, delta=plan.delta, accountant=plan.accountant, certified=plan.planned_events()
+        )
+
+    def describe(self) -> Description:
+        """Return what is public about this party."""
+        return Description(self._client, len(self._records), self._records.image_shape, self._records.num_classes)
+
+    def embed(self, request: EmbedRequest) -> Release:
+        """Return the class-wise sums of features plus N(0, z^2) in every coordinate, as array "embedding"."""
+        plan = self._plan
+        private = plan.level == "record"
+        if private and plan.warm_start_noise == 0:
+            raise Refusal(Refusal.BAD_REQUEST)
+        feature_map = FeatureMap(self._records.image_shape, features=request.features, seed=request.feature_seed).to(
+            self._training.gan.device
+        )
+        event = plan.warm_start_event() if private else None
+        head = self._charge(event, request.run, 0, sensitivity=1.0, multiplier=plan.warm_start_noise)
+        sums = embed(self._records, feature_map)
+        noisy = sums + self._noise.normal(tuple(sums.shape), plan.warm_start_noise) if private else sums
+        return Release(self._client, 0, {"embedding": noisy.float().numpy()}, head, plan.warm_start_noise)
+
+    def train(self, request: TrainRequest) -> Release:
+        """Train on the networks in `request` and return those that the algorithm returns."""
+        plan, training = self._plan, self._training
+        if not 1 <= request.steps <= plan.steps_per_round or request.discriminator_steps < 1:
+            raise Refusal(Refusal.BAD_REQUEST)
+        for name in training.algorithm.sends:
+            self._load(name, request.arrays)
+        anchor = self._anchor(request.arrays)
+        event = plan.round_event(request.steps) if plan.level == "record" else None
+        head = self._charge(event, request.run, request.round, sensitivity=plan.clip, multiplier=plan.noise_multiplier)
+        progress = training.algorithm.client_update(
+            ClientRound(
+                gan=training.gan,
+                batches=self._batches(request.round),
+                gradient=self._gradient(),
+                steps=request.steps,
+                first_step=request.first_step,
+                discriminator_steps=request.discriminator_steps,
+                optimisation=training.optimisation,
+                loss=training.loss,
+                rng=stream(self._seed, "client", self._client, request.round),
+                anchor=anchor,
+            )
+        )
+        arrays: Arrays = {}
+        for name in training.algorithm.returns:
+            arrays |= network_arrays(name, training.gan.network(name))
+        noise_std = plan.noise_multiplier * plan.clip
+        return Release(self._client, request.round, arrays, head, noise_std, progress.steps, progress.accuracy)
+
+    def _charge(
+        self, event: Event | None, run: str, round_number: int, *, sensitivity: float, multiplier: float
+    ) -> str:
+        """Write `event` to the ledger and return its head, or refuse; level "none" charges nothing."""
+        if event is None:
+            return ""
+        with Ledger.open(
+            self._ledger, client=self._client, dataset=dataset_digest(self._records), records=len(self._records)
+        ) as ledger:
+            if not self._budget.allows(ledger.events, event):
+                raise Refusal(Refusal.BUDGET_SPENT)
+            return ledger.charge(
+                event,
+                run=run,
+                round=round_number,
+                clip=sensitivity,
+                noise_std=sensitivity * multiplier,
+                delta=self._plan.delta,
+            )
+
+    def _load(self, name: str, arrays: Arrays) -> None:
+        try:
+            load_network(name, self._training.gan.network(name), select(arrays, [name]))
+        except RuntimeError:
+            raise Refusal(Refusal.BAD_REQUEST) from None
+
+    def _anchor(self, arrays: Arrays) -> Anchor | None:
+        feature_map = self._training.anchor_features
+        if feature_map is None or "target/means" not in arrays:
+            return None
+        weight = self._training.anchor_weight
+        means = torch.from_numpy(arrays["target/means"]).to(self._training.gan.device)
+        return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
+
+    def _gradient(self) -> GradientRule:
+        plan = self._plan
+        if plan.level == "none":
+            return PlainGradient()
+        return PrivateGradient(
+            clip=plan.clip,
+            noise_multiplier=plan.noise_multiplier,
+            expected_rows=plan.expected_batch + self._training.optimisation.batch_size,
+            noise=self._noise,
+            engine=plan.clipping_engine,
+        )
+
+    def _batches(self, round_number: int) -> Batches:
+        """Poisson batches at the plan's rate under a guarantee, batches of fixed size from a seeded stream without."""
+        plan = self._plan
+        if plan.level == "record":
+            return lambda: self._records.batch(
+                torch.from_numpy(poisson_indices(plan.records, plan.probability, self._noise.uniform))
+            )
+        rng = np.random.default_rng(derive_seed(self._seed, "batches", self._client, round_number))
+        size = int(plan.expected_batch)
+        return lambda: self._records.batch(torch.from_numpy(uniform_indices(plan.records, size, rng)))

@@ -1,0 +1,1 @@
+"""The model families; each module registers one in `fedgan.models.registry.MODELS`."""

@@ -1,0 +1,76 @@
+"""Accounting by privacy loss distributions: tight to the width of a grid, and never below the true epsilon.
+
+Source: Koskela et al. 2020, arXiv:1906.03049; discretised pessimistically by connecting the dots (Doroshenko et al.
+2022, arXiv:2207.04380) in dp_accounting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from fedgan.privacy.accountant import ACCOUNTANTS
+
+INTERVAL = 1e-4  # grid of the privacy loss; dp_accounting's default
+_COARSE = 1e-3
+_GRID_POINTS = 4_000_000  # 32 MiB an array; beyond these, at epsilons in the hundreds, the grid widens
+_LEAST_NOISE = 0.05  # below, and on a wider grid, exponentials of the privacy loss overflow
+_WIDEST = 0.1
+
+
+@ACCOUNTANTS.register("pld")
+def pld(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool) -> float:
+    """Return an upper bound on epsilon, a fraction of a percent above the true value.
+
+    Where epsilon is in the thousands, or one release with a noise multiplier below 0.05 takes part (an epsilon of over
+    280), it is the bound of `rdp`.
+    """
+    interval = _interval(counts, _COARSE if coarse else INTERVAL)
+    if interval > _WIDEST or min(noise for _, noise in counts) < _LEAST_NOISE:
+        return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+    # Sorted, so that the order of events never changes the last digits of epsilon.
+    parts = [_composed(*mechanism, count, interval) for mechanism, count in sorted(counts.items())]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total.compose(part)
+    return float(total.get_epsilon_for_delta(delta))
+
+
+@lru_cache(maxsize=16)
+def _composed(probability: float, noise: float, count: int, interval: float) -> Any:
+    from dp_accounting.pld import privacy_loss_distribution
+
+    if probability == 1.0:  # exact: n Gaussians are one of n times the precision
+        return privacy_loss_distribution.from_gaussian_mechanism(
+            noise / math.sqrt(count), value_discretization_interval=interval
+        )
+    single = privacy_loss_distribution.from_gaussian_mechanism(
+        noise, sampling_prob=probability, value_discretization_interval=interval
+    )
+    return single.self_compose(count)
+
+
+def _interval(counts: Mapping[tuple[float, float], int], wanted: float) -> float:
+    """Return the grid's width: `wanted`, or the multiple by a power of ten that keeps the grid in memory."""
+    single = max(_span(1.0 / noise) for _, noise in counts)
+    composed = sum(_span(_deviation(*mechanism, count)) for mechanism, count in counts.items())
+    if composed > wanted * _GRID_POINTS:  # where noise is little the normal limit is far off
+        composed = 2 * ACCOUNTANTS["rdp"](counts, delta=1e-15, coarse=True)
+    excess = max(single, composed) / wanted / _GRID_POINTS
+    return wanted if excess <= 1 else wanted * 10.0 ** math.ceil(math.log10(excess))
+
+
+def _deviation(probability: float, noise: float, count: int) -> float:
+    """Estimate the standard deviation of the privacy loss of `count` subsampled Gaussians by its normal limit."""
+    without_sampling = math.sqrt(count) / noise
+    if 1.0 / noise**2 > 50:
+        return without_sampling
+    # Bu et al. 2020, arXiv:1911.11607, without their second-order terms.
+    return min(without_sampling, probability * math.sqrt(count * math.expm1(1.0 / noise**2)))
+
+
+def _span(deviation: float) -> float:
+    """Return the width of a normal privacy loss, up to tails of e^-50."""
+    return deviation**2 + 20 * deviation

@@ -1,0 +1,1 @@
+"""The clipping engines: each module of this package registers one."""

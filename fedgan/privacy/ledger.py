@@ -1,0 +1,261 @@
+"""An append-only, hash-chained record of every charge to a client's privacy, durable before the charge is used.
+
+A charge is on the disk before `Ledger.charge` returns, and the private computation starts afterwards: a crash can
+over-report what was spent and never under-report it. The chain shows edits, deletions and insertions within a file;
+that lines are missing at its end shows only against a head hash kept elsewhere, as releases carry it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import os
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fedgan.errors import IntegrityError, UsageError
+from fedgan.files import sync_folder, write_bytes
+from fedgan.privacy.events import Event
+from fedgan.privacy.ledger_line import FIRST, VERSION, LedgerLine, encode, parse_line, parse_lines, seal
+
+_SALT_BYTES = 32
+
+
+class Ledger:
+    """A ledger opened for writing; it holds a lock until it is closed. See `Ledger.open`."""
+
+    def __init__(self, path: Path, lock: int, lines: list[LedgerLine]) -> None:
+        self.path = path
+        self.lines = lines
+        self._lock = lock
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._open = True
+
+    @classmethod
+    def open(cls, path: Path, *, client: str, dataset: bytes, records: int) -> Ledger:
+        """Open the ledger at `path`, or begin it, and lock it against other writers.
+
+        A line torn by a crash is cut off and replaced by a recovery line. A last line that is whole but for its line
+        feed is kept, since it may be a charge that was used.
+
+        Args:
+            path: ends in `.jsonl`; its salt and its lock lie beside it as `.salt` and `.lock`.
+            client: the name of the client.
+            dataset: a digest of the client's records. Only a salted commitment to it is written.
+            records: how many records there are, >= 1.
+
+        Raises:
+            UsageError: another writer has it open, or it belongs to another client or other records.
+            IntegrityError: a line is damaged, or the salt is missing or damaged.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(path)
+        try:
+            exists = path.exists()
+            owner = {
+                "client": client,
+                "dataset": _commitment(_salt(path.with_suffix(".salt"), create=not exists), dataset),
+                "records": records,
+            }
+            if exists:
+                lines = _recover(path)
+                _check_owner(path, lines[-1], owner)
+            else:
+                lines = _begin(path, owner)
+            return cls(path, lock, lines)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @property
+    def head(self) -> str:
+        """The hash of the last line."""
+        return self.lines[-1].hash
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything charged so far, over all rounds and runs."""
+        return tuple(line.event for line in self.lines if line.event is not None)
+
+    def charge(self, event: Event, *, run: str, round: int, clip: float, noise_std: float, delta: float) -> str:
+        """Append a charge and return the new head, after the line has reached the disk.
+
+        Args:
+            event: what is about to be done to the records.
+            run: the name of the run.
+            round: the round, from 0 (the warm start) or 1.
+            clip: L2 bound of one record's contribution.
+            noise_std: standard deviation of the noise, in the units of `clip`.
+            delta: the delta of the plan, in (0, 1).
+
+        Raises:
+            ValueError: an argument that no ledger line may hold, or the ledger is closed, as after a failed write.
+        """
+        if not self._open:
+            raise ValueError(f"{self.path} is closed")
+        charge = {
+            "run": run,
+            "round": round,
+            "event": event.to_dict(),
+            "clip": clip,
+            "noise_std": noise_std,
+            "delta": delta,
+        }
+        owner = {key: self.lines[-1].row[key] for key in ("client", "dataset", "records")}
+        raw = encode(_row(self.lines, owner, charge))
+        try:
+            line = parse_line(raw, self.lines[-1])  # what could not be read back is never written
+        except IntegrityError as error:
+            raise ValueError(f"this charge cannot be recorded: {error}") from error
+        try:
+            _write_all(self._file, raw)
+            os.fsync(self._file)
+        except BaseException:  # part of the line may be in the file: only opening it anew repairs that
+            self.close()
+            raise
+        self.lines.append(line)
+        return self.head
+
+    def close(self) -> None:
+        """Give up the lock; closing twice is harmless."""
+        if self._open:
+            self._open = False
+            os.close(self._file)
+            os.close(self._lock)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_ledger(path: Path) -> list[LedgerLine]:
+    """Read and verify a whole ledger, without locking it.
+
+    Raises:
+        UsageError: there is no such file.
+        IntegrityError: a line is damaged or, at the end, torn; the message names file, line and fault.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a ledger: there is no such file")
+    whole, torn = _split(path.read_bytes())
+    lines = _parse_whole(whole, path)
+    if torn:
+        raise IntegrityError(
+            f"{path}:{len(lines) + 1}: the last line is torn ({len(torn)} bytes without a line feed), "
+            "as a crash leaves it: it is recovered when the client opens the ledger again"
+        )
+    return lines
+
+
+def _parse_whole(whole: bytes, path: Path) -> list[LedgerLine]:
+    # The opening line is written whole by a rename, so no crash explains a ledger without it.
+    if not whole:
+        raise IntegrityError(f"{path}:1: the opening line is missing")
+    return parse_lines(whole, path)
+
+
+def _take_lock(path: Path) -> int:
+    # A file of its own, since recovery replaces the ledger; flock, since it also keeps out this very process.
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise UsageError(f"{path} is open for writing elsewhere: a ledger has one writer at a time") from error
+    return lock
+
+
+def _salt(path: Path, *, create: bool) -> bytes:
+    if create and not path.exists():
+        _write_private(path, os.urandom(_SALT_BYTES))
+    if not path.exists():
+        raise IntegrityError(f"{path} is missing: without it the records of this ledger cannot be recognised")
+    salt = path.read_bytes()
+    if len(salt) != _SALT_BYTES:
+        raise IntegrityError(f"{path} is damaged: it holds {len(salt)} bytes, not {_SALT_BYTES}")
+    return salt
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may ever have read, whole or not at all; the caller holds the lock."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def _commitment(salt: bytes, dataset: bytes) -> str:
+    return sha256(salt + dataset).hexdigest()
+
+
+def _check_owner(path: Path, line: LedgerLine, owner: dict[str, Any]) -> None:
+    if line.client != owner["client"]:
+        raise UsageError(f"{path} is the ledger of client {line.client!r}, not of {owner['client']!r}")
+    if line.records != owner["records"] or not hmac.compare_digest(line.dataset, owner["dataset"]):
+        raise UsageError(
+            f"{path} was kept for {line.records} other records: a ledger follows one set of records for good, "
+            "so give these their own"
+        )
+
+
+def _begin(path: Path, owner: dict[str, Any]) -> list[LedgerLine]:
+    row = _row([], owner, {})
+    write_bytes(path, encode(row))
+    return [LedgerLine(row, None)]
+
+
+def _recover(path: Path) -> list[LedgerLine]:
+    """Return the lines of the ledger at `path` after repairing a torn end, by replacing the whole file."""
+    whole, torn = _split(path.read_bytes())
+    lines = _parse_whole(whole, path)
+    if not torn:
+        return lines
+    repaired = torn + b"\n"
+    try:
+        line = parse_line(repaired, lines[-1])
+    except IntegrityError:
+        owner = {key: lines[-1].row[key] for key in ("client", "dataset", "records")}
+        row = _row(lines, owner, {"recovered": {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}})
+        line, repaired = LedgerLine(row, None), encode(row)
+    write_bytes(path, whole + repaired)
+    return [*lines, line]
+
+
+def _split(content: bytes) -> tuple[bytes, bytes]:
+    """Split off what follows the last line feed."""
+    end = content.rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def _row(lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    return seal(
+        {
+            "version": VERSION,
+            "sequence": len(lines),
+            "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "client": owner["client"],
+            **{key: content[key] for key in ("run", "round") if key in content},
+            "dataset": owner["dataset"],
+            "records": owner["records"],
+            **{key: value for key, value in content.items() if key not in ("run", "round")},
+            "previous": lines[-1].hash if lines else FIRST,
+        }
+    )
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]

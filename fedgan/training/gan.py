@@ -1,0 +1,76 @@
+"""The two networks of a conditional GAN and what one needs to sample from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from fedgan.models import build_discriminator, build_generator
+from fedgan.seeding import derive_seed
+from fedgan.training.streams import draw_labels, draw_latents
+
+
+@dataclass
+class Gan:
+    """Generator and discriminator on one device."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+    @property
+    def device(self) -> torch.device:
+        """The device that holds both networks."""
+        return next(self.generator.parameters()).device
+
+    def network(self, name: str) -> nn.Module:
+        """Return the network called "generator" or "discriminator"."""
+        return {"generator": self.generator, "discriminator": self.discriminator}[name]
+
+    def fakes(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return generated images (count, C, H, W) in [-1, 1] and their uniformly drawn labels (count,)."""
+        labels = draw_labels(count, cast(int, self.generator.num_classes), rng, self.device)
+        latents = draw_latents(count, cast(int, self.generator.latent_dim), rng, self.device)
+        return self.generator(latents, labels), labels
+
+
+def build_gan(
+    name: str,
+    *,
+    latent_dim: int,
+    width: int,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    seed: int,
+    device: torch.device,
+) -> Gan:
+    """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models`."""
+    generator = build_generator(
+        name,
+        latent_dim=latent_dim,
+        num_classes=num_classes,
+        image_shape=image_shape,
+        width=width,
+        seed=derive_seed(seed, "generator"),
+    )
+    discriminator = build_discriminator(
+        name, num_classes=num_classes, image_shape=image_shape, width=width, seed=derive_seed(seed, "discriminator")
+    )
+    return Gan(generator.to(device), discriminator.to(device))
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Keep `module`'s parameters out of the graph: a generator step leaves nothing in the discriminator."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)

@@ -1,0 +1,138 @@
+"""The audit recomputes from the lines alone what was spent."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fedgan.audit.budget import audit_budget
+from fedgan.errors import IntegrityError, UsageError
+from fedgan.privacy.accounting import epsilon
+from fedgan.privacy.events import Event, Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.ledger import Ledger, read_ledger
+
+pytestmark = pytest.mark.privacy
+
+ROUND = SelfComposed(30, PoissonSampled(0.2, Gaussian(3.0)))
+WARM_START = Gaussian(4.0)
+
+
+def ledger(path: Path, client: str, events: list[Event], *, delta: float = 1e-5, records: int = 100) -> Path:
+    with Ledger.open(path, client=client, dataset=client.encode(), records=records) as opened:
+        for number, event in enumerate(events):
+            opened.charge(event, run="run", round=number, clip=1.0, noise_std=3.0, delta=delta)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    ledger(folder / "ledgers" / "client-00000.jsonl", "00000", [WARM_START, ROUND])
+    ledger(folder / "ledgers" / "client-00001.jsonl", "00001", [WARM_START, ROUND, ROUND, ROUND], records=50)
+    (folder / "metrics.jsonl").write_text("{}\n")
+    return folder
+
+
+def test_report_has_the_documented_form_and_values(run: Path) -> None:
+    report = audit_budget([run]).to_dict()
+    first = epsilon([WARM_START, ROUND], delta=1e-5)
+    second = epsilon([WARM_START, ROUND, ROUND, ROUND], delta=1e-5)
+    heads = [read_ledger(run / "ledgers" / f"client-0000{i}.jsonl")[-1].hash for i in range(2)]
+    assert report == {
+        "epsilon": second,
+        "delta": 1e-5,
+        "level": "record",
+        "accountant": "pld",
+        "limit": None,
+        "within_limit": True,
+        "clients": (
+            [
+                {"client": "00000", "records": 100, "epsilon": first, "delta": 1e-5, "charges": 2, "head": heads[0]},
+                {"client": "00001", "records": 50, "epsilon": second, "delta": 1e-5, "charges": 4, "head": heads[1]},
+            ]
+        ),
+    }
+    assert list(report) == ["epsilon", "delta", "level", "accountant", "limit", "within_limit", "clients"]
+    json.dumps(report, allow_nan=False)
+
+
+def test_run_folder_ledger_folder_and_files_agree(run: Path) -> None:
+    folder = run / "ledgers"
+    expected = audit_budget([run])
+    assert audit_budget([folder]) == expected
+    assert audit_budget(sorted(folder.glob("*.jsonl"))) == expected
+    assert audit_budget([run, folder]) == expected
+
+
+def test_an_earlier_copy_counts_once(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jsonl"
+    path = run / "ledgers" / "client-00000.jsonl"
+    shutil.copy(path, copy)
+    ledger(path, "00000", [ROUND])
+    assert audit_budget([run, copy]) == audit_budget([run])
+    assert audit_budget([copy, run]).clients[0].charges == 3
+
+
+def test_different_ledgers_of_one_client_add_up(tmp_path: Path) -> None:
+    first = ledger(tmp_path / "a.jsonl", "00000", [ROUND])
+    second = ledger(tmp_path / "b.jsonl", "00000", [ROUND, WARM_START])
+    report = audit_budget([first, second])
+    assert report.epsilon == epsilon([ROUND, ROUND, WARM_START], delta=1e-5)
+    assert report.clients[0].charges == 3
+
+
+def test_delta_is_the_largest_of_the_lines_unless_given(tmp_path: Path) -> None:
+    ledger(tmp_path / "a.jsonl", "a", [ROUND], delta=1e-6)
+    ledger(tmp_path / "b.jsonl", "b", [ROUND], delta=1e-4)
+    report = audit_budget([tmp_path])
+    assert (report.delta, {client.delta for client in report.clients}) == (1e-4, {1e-4})
+    assert report.epsilon == epsilon([ROUND], delta=1e-4)
+    assert audit_budget([tmp_path], delta=1e-7).epsilon == epsilon([ROUND], delta=1e-7)
+
+
+def test_the_limit_is_a_limit_on_the_largest(run: Path) -> None:
+    spent = audit_budget([run]).epsilon
+    assert audit_budget([run], limit=spent).within_limit
+    assert not audit_budget([run], limit=spent * 0.999).within_limit
+
+
+def test_another_accountant(run: Path) -> None:
+    report = audit_budget([run], accountant="rdp")
+    assert report.accountant == "rdp"
+    assert report.epsilon > audit_budget([run]).epsilon
+
+
+def test_nothing_charged_is_nothing_spent(tmp_path: Path) -> None:
+    report = audit_budget([ledger(tmp_path / "a.jsonl", "a", [])], limit=0.0)
+    assert (report.epsilon, report.delta, report.within_limit) == (0.0, 0.0, True)
+
+
+def test_a_charge_without_noise_is_beyond_every_limit(tmp_path: Path) -> None:
+    report = audit_budget([ledger(tmp_path / "a.jsonl", "a", [Gaussian(0.0)])], limit=1e9)
+    assert report.epsilon == math.inf
+    assert not report.within_limit
+    assert report.to_dict()["epsilon"] is None
+
+
+def test_bad_paths_and_values(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for paths, message in (([tmp_path / "none"], "does not exist"), ([tmp_path / "empty"], "no ledger"), ([], "path")):
+        with pytest.raises(UsageError, match=message):
+            audit_budget(paths)
+    with pytest.raises(UsageError, match=r"privacy\.delta"):
+        audit_budget([run], delta=2.0)
+    with pytest.raises(UsageError, match="limit"):
+        audit_budget([run], limit=math.nan)
+    with pytest.raises(UsageError, match=r"privacy\.accountant"):
+        audit_budget([run], accountant="none")
+
+
+def test_a_damaged_ledger_is_named(run: Path) -> None:
+    path = run / "ledgers" / "client-00001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"count":30', b'"count":3'))
+    with pytest.raises(IntegrityError, match=r"client-00001\.jsonl:3: "):
+        audit_budget([run])
