@@ -13,9 +13,18 @@ class FedganError(Exception):
 
 
 class UsageError(FedganError, ValueError):
-    """Bad usage or configuration (exit code 2)."""
+    """Bad usage or configuration (exit code 2).
+
+    Args:
+        message: one line for the user.
+        key: the configuration key it is about, by which the command line finds file and line.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class BudgetError(FedganError):
@@ -32,7 +41,7 @@ class IntegrityError(FedganError):
 
 def bad_value(key: str, value: object, accepted: str) -> UsageError:
     """Return the error for `value` of configuration key `key`; `accepted` says what would do."""
-    return UsageError(f"{key} = {value!r} is not accepted: give {accepted}")
+    return UsageError(f"{key} = {value!r} is not accepted: give {accepted}", key)
 
 
 def unknown_name(key: str, name: str, known: Iterable[str]) -> UsageError:
@@ -40,4 +49,4 @@ def unknown_name(key: str, name: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return UsageError(f"{key} = {name!r} is unknown: {hint}accepted are {', '.join(names)}")
+    return UsageError(f"{key} = {name!r} is unknown: {hint}accepted are {', '.join(names)}", key)

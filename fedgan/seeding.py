@@ -6,6 +6,7 @@ under a privacy guarantee never use them (see `fedgan.privacy.noise`).
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 
 
@@ -14,5 +15,5 @@ def derive_seed(seed: int, *path: str | int) -> int:
 
     The same arguments give the same integer on every machine and Python version.
     """
-    text = "/".join([str(seed), *(f"{type(part).__name__}:{part}" for part in path)])
+    text = json.dumps([seed, *path])  # unlike a join, no two paths give the same text
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -55,6 +56,10 @@ def options(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 bad usage, 3 over budget, 4 tampered with or damaged."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -66,16 +71,16 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         code = app(arguments, prog_name="fedgan", standalone_mode=False)
     except click.UsageError as error:
         return _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; continue with --resume", 130)
     except FedganError as error:
         if debug:
-            raise
+            traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         return _fail(f"{type(error).__name__}: {error} (run `fedgan --debug ...` for the traceback)", 1)
+    if code == _INTERRUPTED:
+        return _fail("interrupted; a run goes on with --resume", code)
     return code if isinstance(code, int) else 0
 
 

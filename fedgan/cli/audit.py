@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fedgan.audit.budget import BudgetReport, audit_budget
-from fedgan.cli.console import format_epsilon, new_table, print_json, stderr, stdout
+from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
 from fedgan.cli.options import JsonOption
 
 audit = typer.Typer(help="Check privacy budgets without the data.", no_args_is_help=True, rich_markup_mode=None)
@@ -23,7 +23,9 @@ def group() -> None:
 
 @audit.command()
 def budget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")
+    ],
     delta: Annotated[float | None, typer.Option(help="Delta of the report; default: the ledgers' own.")] = None,
     accountant: Annotated[str, typer.Option(help="pld, rdp or prv.")] = "pld",
     limit: Annotated[float | None, typer.Option(metavar="EPS", help="Exit with 3 above this epsilon.")] = None,
@@ -37,7 +39,7 @@ def budget(
         _print(report)
     if not report.within_limit:
         if not as_json:
-            stderr.print(f"over the limit: epsilon {format_epsilon(report.epsilon)} > {limit:g}", style="red")
+            say(f"fedgan: over the limit: epsilon {format_epsilon(report.epsilon)} > {limit:g}")
         raise typer.Exit(_OVER_LIMIT)
 
 
@@ -57,7 +59,7 @@ def _print(report: BudgetReport) -> None:
     charges = str(sum(client.charges for client in report.clients))
     table.add_row("all", records, charges, format_epsilon(report.epsilon), f"{report.delta:g}", "")
     stdout.print(table)
-    stdout.print(
+    show(
         f"{report.level} level, adding or removing one record of one client; accountant {report.accountant}. "
         "Clients hold disjoint records, so the largest epsilon holds for all; a person with records at several "
         "clients adds theirs up."

@@ -9,8 +9,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-stderr = Console(stderr=True)
-stdout = Console()
+stderr = Console(stderr=True, markup=False, emoji=False, highlight=False)
+stdout = Console(markup=False, emoji=False, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print `text` to stderr, each of its lines on one line however narrow the terminal is."""
+    stderr.print(text, soft_wrap=True)
+
+
+def show(text: str) -> None:
+    """Print `text` to stdout, each of its lines on one line however narrow the terminal is."""
+    stdout.print(text, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedgan.cli.console import new_table, print_json, stdout
+from fedgan.cli.console import new_table, print_json, show, stdout
 from fedgan.cli.options import JsonOption, RunArgument
 from fedgan.runs import RunFolder
 
@@ -37,6 +37,4 @@ def evaluate(
     for name, score in scores.items():
         table.add_row(name, f"{score:.4f}")
     stdout.print(table)
-    stdout.print(
-        f"trained on {config.evaluation.count} generated images, tested on {len(data.test)} held-out real ones"
-    )
+    show(f"trained on {config.evaluation.count} generated images, tested on {len(data.test)} held-out real ones")

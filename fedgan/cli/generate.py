@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from fedgan.cli.console import stdout
+from fedgan.cli.console import show
 from fedgan.cli.options import RunArgument
 from fedgan.errors import UsageError, bad_value
 from fedgan.files import write_bytes
@@ -24,7 +24,7 @@ def generate(
     count: Annotated[int, typer.Option(min=1, help="Images to generate.")],
     output: Annotated[Path, typer.Option(help="FILE.png (a grid), FILE.npz (images, labels) or a folder of PNGs.")],
     labels: Annotated[str | None, typer.Option(help="Classes, joined by commas; default: all, equally often.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")] = 0,
 ) -> None:
     """Generate images; this reads no private record and costs no budget."""
     from fedgan.evaluation import generate_images
@@ -38,13 +38,16 @@ def generate(
     generator, _ = load_generator(RunFolder.open(run))
     classes = int(generator.num_classes)  # type: ignore[arg-type]
     images = generate_images(generator, count, labels=_classes(labels, classes), seed=seed)
-    if output.suffix == ".png":
-        sample_grid(images.images, images.labels, classes, output)
-    elif output.suffix == ".npz":
-        _write_npz(images, output)
-    else:
-        _write_folder(images, output)
-    stdout.print(f"{count} images: {output}", soft_wrap=True)
+    try:
+        if output.suffix == ".png":
+            sample_grid(images.images, images.labels, classes, output)
+        elif output.suffix == ".npz":
+            _write_npz(images, output)
+        else:
+            _write_folder(images, output)
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot write there: {error.strerror}") from None
+    show(f"{count} images: {output}")
 
 
 def _classes(labels: str | None, classes: int) -> list[int] | None:

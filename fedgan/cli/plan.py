@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedgan.cli.console import format_epsilon, new_table, print_json, stderr, stdout
+from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
 from fedgan.cli.options import ConfigArgument, JsonOption, SetOption
-from fedgan.config import Config, load_config
+from fedgan.config import Config, load_config, naming_places
 
 if TYPE_CHECKING:
     from fedgan.federation.forecast import Forecast
@@ -22,14 +22,15 @@ def plan(config: ConfigArgument, overrides: SetOption = None, as_json: JsonOptio
     from fedgan.federation.simulation import check
     from fedgan.privacy.plan import warnings
 
-    sites = check(settings, Path())
-    costs = forecast(settings, sites)
+    with naming_places(config, overrides or []):
+        sites = check(settings, Path())
+        costs = forecast(settings, sites)
+    for line in sorted({line for one in costs.plans.values() for line in warnings(one)}):
+        say(f"warning: {line}")
     if as_json:
         print_json(_document(settings, costs))
-        return
-    for line in sorted({line for one in costs.plans.values() for line in warnings(one)}):
-        stderr.print(f"warning: {line}")
-    _print(settings, costs)
+    else:
+        _print(settings, costs)
 
 
 def _rows(costs: Forecast) -> list[dict[str, Any]]:
@@ -78,16 +79,16 @@ def _print(settings: Config, costs: Forecast) -> None:
         )
     stdout.print(table)
     if len(rows) > _SHOWN:
-        stdout.print(f"... and {len(rows) - _SHOWN} more clients; --json lists them all")
+        show(f"... and {len(rows) - _SHOWN} more clients; --json lists them all")
     federation = settings.federation
-    stdout.print(
+    show(
         f"{federation.rounds} rounds, {costs.clients_a_round} of {len(rows)} clients a round, "
         f"each at most {costs.participations} times"
     )
-    stdout.print(
+    show(
         f"{costs.bytes_down / 1e6:.2f} MB down and {costs.bytes_up / 1e6:.2f} MB up a client and round, "
         f"{costs.embedding_bytes / 1e6:.2f} MB for the warm start"
     )
-    stdout.print(f"about {costs.seconds:.0f} s on this machine, from a few timed steps")
+    show(f"about {costs.seconds:.0f} s on this machine, from a few timed steps")
     if settings.privacy.level != "none":
-        stdout.print(f"delta {settings.privacy.delta:g}; noise in units of the clip; records at several clients add up")
+        show(f"delta {settings.privacy.delta:g}; noise in units of the clip; records at several clients add up")

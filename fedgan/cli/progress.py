@@ -53,13 +53,13 @@ class RunProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> RunProgress:
-        self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._tasks:
+            self._progress.stop()
 
     def warm_start_step(self, step: int, steps: int) -> None:
         """Move the warm start's bar."""
@@ -78,6 +78,7 @@ class RunProgress:
 
     def _task(self, name: str, total: int) -> TaskID:
         if name not in self._tasks:
+            self._progress.start()  # not before: bars that never were leave an empty line
             self._tasks[name] = self._progress.add_task(name, total=total, note="")
         return self._tasks[name]
 

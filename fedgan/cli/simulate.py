@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedgan.cli.console import format_epsilon, new_table, print_json, stderr, stdout
+from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stderr, stdout
 from fedgan.cli.options import JsonOption, SetOption
-from fedgan.config import Config, load_config, to_toml
+from fedgan.config import Config, load_config, naming_places, to_toml
 from fedgan.errors import UsageError
 from fedgan.runs import RunFolder
 
@@ -48,15 +48,16 @@ def simulate(
     from fedgan.report import partition_picture
 
     begun = monotonic()
-    folder, sites = simulation.prepare(settings, path, resume=resume)
+    with naming_places(RunFolder(path).config if resume else config, [] if resume else overrides or []):
+        folder, sites = simulation.prepare(settings, path, resume=resume)
     silent = quiet or as_json
     partition_picture(sites.class_counts(), folder.path / "partition.png")
     if not silent:
-        stderr.print(f"{len(sites)} clients, {len(sites.data.train)} records; run folder {folder.path}")
+        say(f"{len(sites)} clients, {len(sites.data.train)} records; run folder {folder.path}")
     if settings.privacy.level != "none":
         with stderr.status("calibrating noise") if not silent else _Quiet():
             for line in sorted({line for index in range(len(sites)) for line in warnings(sites.plan(index))}):
-                stderr.print(f"warning: {line}")
+                say(f"warning: {line}")
     with RunProgress(folder, rounds=settings.federation.rounds, seed=settings.seed, quiet=silent) as progress:
         outcome = simulation.simulate(settings, folder, sites, engine=engine.value, resume=resume, observer=progress)
     with stderr.status("evaluating") if not silent else _Quiet():
@@ -130,15 +131,13 @@ def _print(summary: dict[str, Any], settings: Config) -> None:
     table.add_row("all", total, *_cost(summary), *(f"{summary['metrics'][name]:.3f}" for name in metrics))
     stdout.print(table)
     folder = Path(summary["run"])
-    stdout.print(
-        f"accuracy on the held-out test set of classifiers trained on {settings.evaluation.count} generated images"
-    )
+    show(f"accuracy on the held-out test set of classifiers trained on {settings.evaluation.count} generated images")
     if summary["stopped"]:
-        stdout.print(f"stopped early: {summary['stopped']}")
+        show(f"stopped early: {summary['stopped']}")
     last = max((folder / "samples").glob("*.png"), default=None)
-    stdout.print(f"samples: {last}\nrun folder: {folder} ({summary['seconds']} s)", soft_wrap=True)
+    show(f"samples: {last}\nrun folder: {folder} ({summary['seconds']} s)")
     if summary["level"] != "none":
-        stdout.print(f"recompute the budget: fedgan audit budget {folder}", soft_wrap=True)
+        show(f"recompute the budget: fedgan audit budget {folder}")
 
 
 def _cost(row: dict[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedgan.errors import UsageError
+from fedgan.errors import UsageError, bad_value
 
 Scalar = bool | int | float | str
 
@@ -20,7 +20,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
         elif isinstance(value, bool | int | float | str):
             flat[key] = value
         else:
-            raise UsageError(f"{key} = {value!r} is not accepted: give a number, a string or true/false")
+            raise bad_value(key, value, "a number, a string or true/false")
     return flat
 
 
@@ -33,6 +33,8 @@ def unflatten(flat: Mapping[str, Scalar]) -> dict[str, Any]:
         for name in tables:
             node = node.setdefault(name, {})
             if not isinstance(node, dict):
-                raise UsageError(f"{key}: {name!r} is a value and a table at once")
+                raise UsageError(f"{key}: {name!r} is a value and a table at once", key)
+        if leaf in node:
+            raise UsageError(f"{key}: {leaf!r} is a value and a table at once", key)
         node[leaf] = value
     return tree

@@ -13,7 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Count = Annotated[int, Field(ge=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+ProperFraction = Annotated[float, Field(gt=0, lt=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Text = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
+"""Without control characters, which TOML cannot hold as they are."""
 
 
 class Table(BaseModel):
@@ -25,9 +30,9 @@ class Table(BaseModel):
 class Data(Table):
     """Which images are trained on."""
 
-    name: str = "digits"
+    name: Text = "digits"
     """A name in the registry of data sources."""
-    root: str = ""
+    root: Text = ""
     """Folder (or .npz file) that holds the data; empty for sources that ship with a package."""
     image_size: Count = 0
     """Side in pixels after resizing, 8 to 64; 0 keeps the source's own size."""
@@ -39,7 +44,7 @@ class Partition(Table):
     """How the training records are spread over clients in a simulation."""
 
     clients: PositiveCount = 5
-    scheme: str = "dirichlet"
+    scheme: Text = "dirichlet"
     alpha: Positive = 0.5
     """Concentration of the Dirichlet scheme: small values give each client few classes."""
     shards_per_client: PositiveCount = 2
@@ -48,7 +53,7 @@ class Partition(Table):
 class Model(Table):
     """The generator and the discriminator."""
 
-    name: str = "mlp"
+    name: Text = "mlp"
     latent_dim: PositiveCount = 64
     width: Count = 0
     """Units or channels of the widest layer; 0 takes the family's default."""
@@ -57,7 +62,7 @@ class Model(Table):
 class Loss(Table):
     """The adversarial loss."""
 
-    name: str = "non_saturating"
+    name: Text = "non_saturating"
 
 
 class Training(Table):
@@ -70,9 +75,9 @@ class Training(Table):
     generator_batch_size: PositiveCount = 128
     discriminator_learning_rate: Positive = 2e-4
     generator_learning_rate: Positive = 2e-4
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    beta1: Decay = 0.5
+    beta2: Decay = 0.999
+    ema_decay: Decay = 0.99
     """Decay of the generator's moving average, per generator step."""
     warm_start: Literal["none", "mean_embedding"] = "mean_embedding"
     warm_start_features: PositiveCount = 2100
@@ -81,23 +86,23 @@ class Training(Table):
     warm_start_learning_rate: Positive = 2e-3
     class_counts: Literal["released", "uniform"] = "released"
     """"uniform" declares publicly that classes are balanced; "released" estimates them from the noisy embedding."""
-    anchor_weight: Annotated[float, Field(ge=0)] = 0.0
+    anchor_weight: NotNegative = 0.0
     """Weight of the embedding's distance in later generator steps (post-processing of the warm start)."""
 
 
 class Federation(Table):
     """Who trains what, and for how long."""
 
-    algorithm: str = "fedgan"
+    algorithm: Text = "fedgan"
     rounds: Count = 10
     local_steps: PositiveCount = 20
     """Discriminator steps a client takes in a round; what a round is charged for."""
     fraction: Fraction = 1.0
     """Part of the clients asked in a round."""
-    aggregation: str = "mean"
+    aggregation: Text = "mean"
     minimum_clients: PositiveCount = 1
     """A round with fewer good replies than this changes nothing."""
-    time_limit: Annotated[float, Field(ge=0)] = 0.0
+    time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 
 
@@ -110,23 +115,23 @@ class Privacy(Table):
     """From whom: with local trust each client adds all the noise itself."""
     epsilon: Positive = 10.0
     """The most that this run may spend at `delta`, warm start and all rounds together."""
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    delta: ProperFraction = 1e-5
     clip: Positive = 1.0
     """Largest L2 norm of one record's gradient."""
-    warm_start_share: Fraction = 0.8
+    warm_start_share: ProperFraction = 0.8
     """The part of epsilon that the warm start alone may spend when rounds follow it."""
     accountant: Literal["pld", "rdp", "prv"] = "pld"
-    clipping_engine: str = "opacus"
-    lifetime_epsilon: Annotated[float, Field(ge=0)] = 0.0
+    clipping_engine: Text = "opacus"
+    lifetime_epsilon: NotNegative = 0.0
     """The most that a ledger may hold over all runs; 0 means privacy.epsilon."""
-    ledgers: str = ""
+    ledgers: Text = ""
     """Folder of ledgers that go on over several runs; empty keeps a run's ledgers in its own folder."""
 
 
 class Evaluation(Table):
     """How samples are judged, on the held-out test set."""
 
-    metrics: str = "logistic_regression"
+    metrics: Text = "logistic_regression"
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
     """Generated images that a metric trains on."""
@@ -137,7 +142,7 @@ class Config(Table):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Count = 0
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """Threads of torch in each process; 0 takes one a core. Another number of threads may round differently."""
     data: Data = Data()
     partition: Partition = Partition()

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 
 from fedgan.config import Config, config_from_flat, to_toml
 from fedgan.errors import UsageError
+from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.server import RoundReport, Server
 from fedgan.federation.simulation import check, ledgers_of, run_server
 from fedgan.federation.sites import sites_of_process
@@ -28,7 +29,7 @@ def serve(grid: Grid, run_config: Mapping[str, Any]) -> None:
         UsageError: the configuration is not accepted, or has another number of clients than the federation has nodes.
     """
     config, folder = _read(run_config)
-    nodes = len(list(grid.get_node_ids()))
+    nodes = len(wait_for_nodes(grid, config.partition.clients))
     if nodes != config.partition.clients:
         raise UsageError(f"partition.clients = {config.partition.clients} but the federation has {nodes} nodes")
     ledgers = ledgers_of(config, folder).absolute()

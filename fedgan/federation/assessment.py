@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from fedgan.data import ImageDataset
+from fedgan.errors import IntegrityError
 from fedgan.evaluation import METRICS, generate_images
 from fedgan.federation.card import load_generator
 from fedgan.files import write_text
@@ -24,7 +25,7 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, flo
 
     Raises:
         UsageError: a metric is unknown, or the run has no generator.
-        IntegrityError: weights or card are damaged.
+        IntegrityError: weights, card or earlier scores are damaged.
     """
     names = [name.strip() for name in metrics.split(",")]
     chosen = {name: METRICS[name] for name in names}
@@ -32,9 +33,7 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, flo
     seed = derive_seed(config.seed, "evaluation")
     synthetic = generate_images(generator, config.evaluation.count, seed=seed)
     scores = {name: metric(synthetic, test, seed) for name, metric in chosen.items()}
-    earlier: dict[str, Any] = {}
-    if folder.evaluation.exists():
-        earlier = json.loads(folder.evaluation.read_text(encoding="utf-8")).get("metrics", {})
+    earlier = _earlier_scores(folder)
     document = {
         "generated": config.evaluation.count,
         "real": "held-out test set, public",
@@ -43,3 +42,13 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, flo
     }
     write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
     return scores
+
+
+def _earlier_scores(folder: RunFolder) -> dict[str, Any]:
+    """Return the scores that an earlier evaluation of the same generator has written."""
+    if not folder.evaluation.exists():
+        return {}
+    try:
+        return dict(json.loads(folder.evaluation.read_text(encoding="utf-8"))["metrics"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None

@@ -71,7 +71,7 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
         raise UsageError(f"{folder.path} holds no finished run: there is no {folder.card.name} in it")
     try:
         card = json.loads(folder.card.read_text(encoding="utf-8"))
-        if not isinstance(card, dict) or "sha256" not in card or "config" not in card:
+        if not isinstance(card, dict) or "sha256" not in card or not isinstance(card.get("config"), dict):
             raise ValueError("not a generator's card")
     except ValueError as error:
         raise IntegrityError(f"{folder.card}: damaged: {error}") from None
@@ -103,6 +103,6 @@ def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
             seed=0,
         )
         generator.load_state_dict(load_tensors(content))
-    except (UsageError, RuntimeError, KeyError, TypeError) as error:
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.card}: damaged: {str(error).splitlines()[0]}") from None
     return generator.eval().requires_grad_(False).to(torch.device("cpu")), config

@@ -18,17 +18,22 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from fedgan.errors import IntegrityError
-from fedgan.federation.server import Server
+from fedgan.federation.server import RoundReport, Server
 from fedgan.files import write_bytes, write_text
+from fedgan.privacy.ledger_line import row_hash, seal
 from fedgan.training.ladder import Ladder
 from fedgan.training.warm_start import EmbeddingTarget
 
 _KEPT = 3
+_FACTS = {"version", "run", "round", "ladder", "target_noise_std", "unfitted", "ledger_heads", "sha256", "hash"}
 
 
 def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path:
-    """Write the state of `server` and the ledgers' `heads`; return the .json, without which a checkpoint is none."""
-    stem = folder / f"round-{server.round:05d}"
+    """Write the state of `server` and the ledgers' `heads`; return the .json, without which a checkpoint is none.
+
+    A file of each pair is never replaced once both are there, so a crash cannot damage a checkpoint.
+    """
+    stem = folder / ("embedding" if server.unfitted else f"round-{server.round:05d}")
     content = save_tensors({name: tensor.contiguous() for name, tensor in _tensors(server).items()})
     write_bytes(stem.with_suffix(".safetensors"), content)
     facts = {
@@ -37,29 +42,31 @@ def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path
         "round": server.round,
         "ladder": asdict(server.ladder),
         "target_noise_std": server.target.noise_std if server.target else None,
+        "unfitted": asdict(server.unfitted) if server.unfitted else None,
         "ledger_heads": heads,
         "sha256": sha256(content).hexdigest(),
     }
     card = stem.with_suffix(".json")
-    write_text(card, json.dumps(facts, indent=2) + "\n")
-    for old in sorted(folder.glob("round-*.json"))[:-_KEPT]:
+    write_text(card, json.dumps(seal(facts), indent=2) + "\n")
+    for old in _in_order(folder)[:-_KEPT]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
     return card
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the .json of the last round that was saved, or None."""
-    return max(folder.glob("round-*.json"), default=None)
+    """Return the .json of the last state that was saved, or None."""
+    return next(reversed(_in_order(folder)), None)
 
 
 def read_facts(card: Path) -> dict[str, Any]:
     """Return the facts in a checkpoint's `card`; raises IntegrityError if it is damaged."""
     try:
         facts = json.loads(card.read_text(encoding="utf-8"))
-        needed = {"version", "run", "round", "ladder", "target_noise_std", "ledger_heads", "sha256"}
-        if not isinstance(facts, dict) or facts.keys() != needed or facts["version"] != 1:
+        if not isinstance(facts, dict) or facts.keys() != _FACTS or facts["version"] != 1:
             raise ValueError("not the facts of a checkpoint")
+        if facts["hash"] != row_hash(facts):
+            raise ValueError("its hash does not match its content")
     except (OSError, ValueError) as error:
         raise IntegrityError(f"{card}: damaged checkpoint: {error}") from None
     return facts
@@ -87,12 +94,18 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
                 tensors["target/means"], tensors["target/counts"], float(facts["target_noise_std"])
             )
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
+        server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise IntegrityError(f"{weights}: damaged checkpoint: {reason}") from None
     server.run = facts["run"]
     server.round = facts["round"]
     return dict(facts["ledger_heads"])
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """Return the checkpoints, the oldest first: "embedding" comes before "round-00000" by name too."""
+    return sorted(folder.glob("*.json"))
 
 
 def _tensors(server: Server) -> dict[str, Tensor]:

@@ -6,24 +6,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fedgan.federation.records import quoted
 from fedgan.federation.requests import Arrays, Release
 
+_LARGEST_NOISE = 1e18  # its square is still a float32
 
-def release_fault(release: Release, *, round_number: int, expected: Mapping[str, tuple[int, ...]]) -> str | None:
+
+def release_fault(
+    release: Release, *, round_number: int, steps: int, expected: Mapping[str, tuple[int, ...]]
+) -> str | None:
     """Return in a few words what is wrong with `release`, or None if nothing is.
 
     Args:
         round_number: the round that was asked for.
+        steps: discriminator steps that were asked for; no more generator steps go with them.
         expected: shape of every array that must be there, by name.
     """
     if release.round != round_number:
         return f"answers round {release.round} instead of {round_number}"
-    if not (np.isfinite(release.fake_accuracy) and 0 <= release.fake_accuracy <= 1):
+    if not 0 <= release.fake_accuracy <= 1:
         return f"fake_accuracy is {release.fake_accuracy}"
-    if not (np.isfinite(release.noise_std) and release.noise_std >= 0):
+    if not 0 <= release.noise_std <= _LARGEST_NOISE:
         return f"noise_std is {release.noise_std}"
-    if release.generator_steps < 0:
-        return f"generator_steps is {release.generator_steps}"
+    if not 0 <= release.generator_steps <= steps:
+        return f"generator_steps is not in [0, {steps}]"
     return arrays_fault(release.arrays, expected)
 
 
@@ -32,7 +38,7 @@ def arrays_fault(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> str
     if missing := sorted(expected.keys() - arrays.keys()):
         return f"array {missing[0]} is missing"
     if extra := sorted(arrays.keys() - expected.keys()):
-        return f"array {extra[0]} was not asked for"
+        return f"array {quoted(extra[0])} was not asked for"
     for name, shape in expected.items():
         array = arrays[name]
         if array.dtype != np.float32:

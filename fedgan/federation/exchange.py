@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 from typing import Generic, TypeVar
 
 from flwr.app import Message, RecordDict
@@ -21,6 +22,17 @@ class Answers(Generic[Answer]):
 
     good: dict[int, Answer] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+
+
+def wait_for_nodes(grid: Grid, count: int, patience: float = 60.0) -> list[int]:
+    """Return the grid's nodes once there are `count` of them, or those there are after `patience` seconds.
+
+    Flower's simulation starts a server before its nodes are registered.
+    """
+    deadline = monotonic() + patience
+    while len(nodes := list(grid.get_node_ids())) < count and monotonic() < deadline:
+        sleep(0.1)
+    return nodes
 
 
 def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str) -> list[Message]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
-from fedgan.federation.requests import Arrays, Description, EmbedRequest, Release, TrainRequest
+from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
 
 Payload = TypeVar("Payload", Description, EmbedRequest, TrainRequest, Release)
 
@@ -56,9 +56,12 @@ def refusal_records(code: str) -> RecordDict:
 
 
 def refusal_code(records: RecordDict) -> str | None:
-    """Return the code of a refusal, or None if `records` is no refusal."""
+    """Return the code of a refusal, or None if `records` is no refusal; text of a client's own making is not kept."""
     record = records.get(_REFUSAL)
-    return str(dict(record).get("code")) if isinstance(record, ConfigRecord) else None
+    if not isinstance(record, ConfigRecord):
+        return None
+    code = dict(record).get("code")
+    return code if isinstance(code, str) and code in Refusal.CODES else "refused for an unknown reason"
 
 
 def _arrays(record: Any) -> Arrays:
@@ -67,17 +70,25 @@ def _arrays(record: Any) -> Arrays:
     arrays: Arrays = {}
     for name, array in record.items():
         if array.stype != "numpy.ndarray":
-            raise ValueError(f"array {name} is no NumPy array")
+            raise ValueError(f"array {quoted(name)} is no NumPy array")
         try:
-            arrays[name] = np.asarray(array.numpy())  # flwr loads with allow_pickle=False
-        except (ValueError, EOFError):
-            raise ValueError(f"array {name} does not decode") from None
+            decoded = array.numpy()  # flwr loads with allow_pickle=False
+        except Exception:  # whatever bytes of a stranger's making do to the reader of .npy files
+            raise ValueError(f"array {quoted(name)} does not decode") from None
+        if not isinstance(decoded, np.ndarray) or decoded.dtype != np.float32:
+            raise ValueError(f"array {quoted(name)} is not float32")
+        arrays[name] = decoded
     return arrays
+
+
+def quoted(name: str) -> str:
+    """Return a name that a stranger gave, safe to print and short."""
+    return repr(name)[:80]
 
 
 def _typed(name: str, annotation: str, value: Any) -> Any:
     if annotation.startswith("tuple"):
-        if isinstance(value, list) and all(type(item) is int for item in value):
+        if isinstance(value, list) and [type(item).__name__ for item in value] == annotation[6:-1].split(", "):
             return tuple(value)
     elif type(value).__name__ == annotation:
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -14,6 +15,8 @@ from fedgan.federation.requests import EmbedRequest, Refusal, TrainRequest
 from fedgan.federation.vault import Vault
 
 _LOGGER = logging.getLogger(__name__)
+
+Request = TypeVar("Request", EmbedRequest, TrainRequest)
 
 DESCRIBE = "query"
 EMBED = "train.embed"
@@ -34,17 +37,21 @@ def client_app(vault_of: Callable[[Context], Vault]) -> ClientApp:
 
     @app.train("embed")
     def embed(message: Message, context: Context) -> Message:
-        return _answer(
-            message, lambda: to_records(vault_of(context).embed(from_records(EmbedRequest, message.content)))
-        )
+        return _answer(message, lambda: to_records(vault_of(context).embed(_read(EmbedRequest, message))))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return _answer(
-            message, lambda: to_records(vault_of(context).train(from_records(TrainRequest, message.content)))
-        )
+        return _answer(message, lambda: to_records(vault_of(context).train(_read(TrainRequest, message))))
 
     return app
+
+
+def _read(kind: type[Request], message: Message) -> Request:
+    try:
+        return from_records(kind, message.content)
+    except ValueError as error:
+        _LOGGER.error("unreadable request: %s", error)
+        raise Refusal(Refusal.BAD_REQUEST) from None
 
 
 def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:

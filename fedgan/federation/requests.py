@@ -93,6 +93,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     BUDGET_SPENT = "budget_spent"
     BAD_REQUEST = "bad_request"
     FAILED = "failed"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import hypot
 from typing import Literal
 
 import torch
@@ -75,6 +75,11 @@ class Server:
         anchor_weight: weight of the embedding's distance in generator steps; 0 for none.
         ema_decay: of the generator's average, per generator step.
         seed: of all public streams.
+
+    Attributes:
+        round: rounds done.
+        target: what the warm start fits the generator to, once the clients have sent their embeddings.
+        unfitted: the warm start's report from `absorb_embeddings` until `fit` is done; otherwise None.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Server:
         self.ladder = ladder
         self.round = 0
         self.target: EmbeddingTarget | None = None
+        self.unfitted: RoundReport | None = None
         self.warm_start = warm_start
         self._algorithm = algorithm
         self._aggregation = aggregation
@@ -126,22 +132,22 @@ class Server:
         *,
         refused: dict[str, str],
         records: dict[str, int],
-        progress: Callable[[int], None] | None = None,
     ) -> RoundReport:
-        """Fit the generator to the sum of the clients' noisy embeddings.
+        """Estimate the target of the generator's fit from the sum of the clients' noisy embeddings.
 
         Args:
             releases: in any order; a faulty one is left out and named in the report.
             refused: clients that sent none, and why.
             records: public number of records by client.
-            progress: called with the number of fit steps done.
         """
         warm_start, feature_map = self.warm_start, self.feature_map()
         if warm_start is None or feature_map is None:
             raise ValueError("this run has no warm start")
         shape = (self.num_classes, feature_map.dimension)
         expected: dict[str, tuple[int, ...]] = {"embedding": shape}
-        good, faulty = self._sift(releases, lambda release: release_fault(release, round_number=0, expected=expected))
+        good, faulty = self._sift(
+            releases, lambda release: release_fault(release, round_number=0, steps=0, expected=expected)
+        )
         report = RoundReport(0, [release.client for release in good], {**refused, **faulty}, heads=_heads(good))
         if not good:
             return report
@@ -151,10 +157,18 @@ class Server:
         self.target = estimate_target(
             sums,
             records=sum(records[release.client] for release in good),
-            noise_std=sqrt(sum(release.noise_std**2 for release in good)),
+            noise_std=hypot(*(release.noise_std for release in good)),
             count_weight=feature_map.count_weight,
             class_counts=warm_start.class_counts,
         )
+        self.unfitted = report
+        return report
+
+    def fit(self, progress: Callable[[int], None] | None = None) -> None:
+        """Fit the generator to the target; `progress` is called with the number of steps done."""
+        warm_start, feature_map = self.warm_start, self.feature_map()
+        if warm_start is None or feature_map is None or self.target is None:
+            raise ValueError("there is no target to fit to")
         fit_generator(
             self.gan.generator,
             self.target,
@@ -166,7 +180,7 @@ class Server:
             progress=progress,
         )
         self.average.update(self.gan.generator, 0.0)
-        return report
+        self.unfitted = None
 
     # Rounds
 
@@ -191,7 +205,8 @@ class Server:
         number = self.round + 1
         expected = self._expected_shapes()
         good, faulty = self._sift(
-            releases, lambda release: release_fault(release, round_number=number, expected=expected)
+            releases,
+            lambda release: release_fault(release, round_number=number, steps=self._local_steps, expected=expected),
         )
         refused = {**refused, **faulty}
         discriminator_steps = self.ladder.discriminator_steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +14,14 @@ from flwr.serverapp import Grid
 
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
-from fedgan.errors import IntegrityError
+from fedgan.errors import FedganError, IntegrityError
 from fedgan.evaluation import METRICS
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from fedgan.federation.engines import in_process, on_ray
+from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.server import RoundReport, Server, WarmStart
 from fedgan.federation.sites import (
     Sites,
@@ -77,6 +79,7 @@ def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, S
 
     Raises:
         UsageError: a name, the data, the partition or a batch size is not accepted, or `output` is taken.
+        IntegrityError: a ledger that the run would go on with is damaged.
     """
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
     sites = check(config, ledgers_of(config, folder))
@@ -86,7 +89,7 @@ def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, S
 
 
 def check(config: Config, ledgers: Path) -> Sites:
-    """Return the sites of `config` after checking names, data, partition, networks and batch sizes."""
+    """Return the sites of `config` after checking names, data, partition, networks, batch sizes and old ledgers."""
     check_names(config)
     use_threads(config.threads)
     sites = sites_of_process(config, ledgers.absolute())
@@ -94,6 +97,8 @@ def check(config: Config, ledgers: Path) -> Sites:
     gan_of(config, train.image_shape, train.num_classes)
     for index in range(len(sites)):
         sites.check_batch(index)
+    if _private(config):
+        sites.check_ledgers()
     return sites
 
 
@@ -121,14 +126,14 @@ def simulate(
     run = in_process if engine == "local" else on_ray
     run(main, config, ledgers.absolute(), len(sites))
     records = {f"{index:05d}": len(part) for index, part in enumerate(sites.parts)}
-    budget = audit_budget([ledgers], accountant=config.privacy.accountant) if _private(config) else None
-    return Outcome(folder, budget, records, outcome[0])
+    return Outcome(folder, _spent(config, ledgers, records), records, outcome[0])
 
 
 def run_server(
     grid: Grid, config: Config, folder: RunFolder, ledgers: Path, *, resume: bool, observer: Observer
 ) -> str:
     """Run the server's side over any Flower grid; return why it stopped early, or ""."""
+    wait_for_nodes(grid, config.partition.clients)
     clients = discover(grid, timeout=None)
     server = server_of(config, clients)
     heads: dict[str, str] = {}
@@ -149,7 +154,7 @@ def run_server(
         observer=_Recorder(folder, heads, observer),
     )
     strategy.start(grid)
-    budget = audit_budget([ledgers], accountant=config.privacy.accountant) if _private(config) else None
+    budget = _spent(config, ledgers, clients)
     final_heads = {client.client: client.head for client in budget.clients} if budget else {}
     epsilon = budget.epsilon if budget else None
     save_generator(folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped)
@@ -186,7 +191,7 @@ def server_of(config: Config, clients: dict[str, Node]) -> Server:
 
 
 class _Recorder:
-    """Saves a checkpoint and a line of metrics after each round, then passes the word on."""
+    """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
 
     def __init__(self, folder: RunFolder, heads: dict[str, str], observer: Observer) -> None:
         self._folder = folder
@@ -195,6 +200,10 @@ class _Recorder:
 
     def warm_start_step(self, step: int, steps: int) -> None:
         self._observer.warm_start_step(step, steps)
+
+    def after_embedding(self, server: Server) -> None:
+        self._heads |= server.unfitted.heads if server.unfitted else {}
+        save_checkpoint(server, self._folder.checkpoints, self._heads)
 
     def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
         self._heads |= report.heads
@@ -219,6 +228,16 @@ def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:
         path = ledger_path(ledgers, client)
         if not path.is_file() or head not in {line.hash for line in read_ledger(path)}:
             raise IntegrityError(f"{path}: the line {head[:12]}... that {card.name} names is not in this ledger")
+
+
+def _spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetReport | None:
+    """Return what the ledgers of these clients say; a folder that goes on over runs may hold others' too."""
+    if not _private(config):
+        return None
+    files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
+    if not files:
+        raise FedganError("no client charged its ledger: nothing was trained")
+    return audit_budget(files, accountant=config.privacy.accountant)
 
 
 def _private(config: Config) -> bool:

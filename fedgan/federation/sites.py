@@ -17,6 +17,7 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.losses import LOSSES
+from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan, build_gan
@@ -149,6 +150,20 @@ class Sites:
             training=self._training,
             seed=config.seed,
         )
+
+    def check_ledgers(self) -> None:
+        """Verify the ledgers that are there; a last line torn by a crash is repaired, as its client would do next.
+
+        Raises:
+            IntegrityError: a ledger is damaged.
+            UsageError: a torn one belongs to other records.
+        """
+        for index in range(len(self)):
+            path = ledger_path(self._ledgers, client_name(index))
+            if path.is_file():
+                if not path.read_bytes().endswith(b"\n"):
+                    self.vault(index).repair_ledger()
+                read_ledger(path)
 
     @cached_property
     def _training(self) -> LocalTraining:

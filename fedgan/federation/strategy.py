@@ -33,6 +33,13 @@ class Observer(Protocol):
         """Round `report.round` (0: the warm start) is done; it took `seconds`."""
 
 
+class Recorder(Observer, Protocol):
+    """An observer that also keeps what cannot be asked for again."""
+
+    def after_embedding(self, server: Server) -> None:
+        """The clients' embeddings are in and paid for; `server` is still to be fitted to them."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A client and the Flower node it answers from."""
@@ -77,7 +84,7 @@ class GanStrategy(Strategy):
         rounds: rounds of the whole run.
         seed: orders the clients.
         time_limit: seconds after which no round starts; 0 for none.
-        observer: is told after the warm start and each round.
+        observer: is told between and after the parts of the warm start, and after each round.
     """
 
     def __init__(
@@ -89,7 +96,7 @@ class GanStrategy(Strategy):
         rounds: int,
         seed: int,
         time_limit: float,
-        observer: Observer,
+        observer: Recorder,
     ) -> None:
         self._server = server
         self._clients = dict(clients)
@@ -123,8 +130,8 @@ class GanStrategy(Strategy):
         """
         self.summary()
         begun = monotonic()
-        if self._server.round == 0 and self._server.warm_start is not None and self._server.target is None:
-            self._warm_start(grid, timeout)
+        if self._server.round == 0 and self._server.warm_start is not None:
+            self._warm_start(self._server.warm_start.steps, grid, timeout)
         while self._server.round < self._rounds and not self.stopped:
             if self._time_limit and monotonic() - begun > self._time_limit:
                 self.stopped = f"time limit of {self._time_limit:g} s"
@@ -159,8 +166,18 @@ class GanStrategy(Strategy):
         """Return None, as nothing was asked."""
         return None
 
-    def _warm_start(self, grid: Grid, timeout: float | None) -> None:
+    def _warm_start(self, steps: int, grid: Grid, timeout: float | None) -> None:
+        """Do what is still to be done of the warm start."""
         begun = monotonic()
+        if self._server.target is None:
+            self._embed(grid, timeout)
+        report = self._server.unfitted
+        if report is None:
+            return
+        self._server.fit(lambda step: self._observer.warm_start_step(step, steps))
+        self._observer.after_round(self._server, report, monotonic() - begun)
+
+    def _embed(self, grid: Grid, timeout: float | None) -> None:
         content = to_records(self._server.embed_request())
         releases: list[Release] = []
         refused: dict[str, str] = {}
@@ -169,32 +186,33 @@ class GanStrategy(Strategy):
             nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
             answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout)
             releases += self._named(answers.good, refused)
-            refused |= {self._names[node]: reason for node, reason in answers.refused.items()}
-        steps = self._server.warm_start.steps if self._server.warm_start else 0
+            refused |= {self._name(node): reason for node, reason in answers.refused.items()}
         report = self._server.absorb_embeddings(
             releases,
             refused=refused,
             records={name: node.description.records for name, node in self._clients.items()},
-            progress=lambda step: self._observer.warm_start_step(step, steps),
         )
-        self._finish(report, begun)
+        _log_refusals(report)
         if not report.clients:
-            if len(self._spent) == len(self._clients):
+            if set(report.refused.values()) == {Refusal.BUDGET_SPENT}:
                 raise BudgetError("no client has budget left for the warm start: nothing was trained")
             raise FedganError("no client took part in the warm start: nothing was trained")
+        self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:
         begun = monotonic()
         messages = list(self.configure_train(self._server.round + 1, ArrayRecord(), ConfigRecord(), grid))
         asked = [message.metadata.dst_node_id for message in messages]
         report = self._absorb(grid.send_and_receive(messages, timeout=timeout), asked)
-        self._finish(report, begun)
+        _log_refusals(report)
+        self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
+        self._observer.after_round(self._server, report, monotonic() - begun)
         if len(self._spent) == len(self._clients):
             self.stopped = "no client has budget left"
 
     def _absorb(self, replies: Iterable[Message], asked: list[int]) -> RoundReport:
         answers = read_answers(replies, asked, Release)
-        refused = {self._names[node]: reason for node, reason in answers.refused.items()}
+        refused = {self._name(node): reason for node, reason in answers.refused.items()}
         releases = self._named(answers.good, refused)
         return self._server.absorb_round(releases, refused)
 
@@ -205,12 +223,13 @@ class GanStrategy(Strategy):
             if release.client == self._names.get(node):
                 good.append(release)
             else:
-                refused[self._names.get(node, str(node))] = "speaks for another client"
+                refused[self._name(node)] = "speaks for another client"
         return good
 
-    def _finish(self, report: RoundReport, begun: float) -> None:
-        for client, reason in report.refused.items():
-            _LOGGER.warning("round %d goes on without client %s: %s", report.round, client, reason)
-            if reason == Refusal.BUDGET_SPENT:
-                self._spent.add(client)
-        self._observer.after_round(self._server, report, monotonic() - begun)
+    def _name(self, node: int) -> str:
+        return self._names.get(node, f"of node {node}, which was not asked")
+
+
+def _log_refusals(report: RoundReport) -> None:
+    for client, reason in report.refused.items():
+        _LOGGER.warning("round %d goes on without client %s: %s", report.round, client, reason)

@@ -77,6 +77,8 @@ class Vault:
         seed: int,
         noise: NoiseSource | None = None,
     ) -> None:
+        if plan.records != len(records):
+            raise ValueError(f"the plan of client {client} is for {plan.records} records, not {len(records)}")
         self._client = client
         self._records = records
         self._plan = plan
@@ -137,15 +139,21 @@ class Vault:
         noise_std = plan.noise_multiplier * plan.clip
         return Release(self._client, request.round, arrays, head, noise_std, progress.steps, progress.accuracy)
 
+    def repair_ledger(self) -> None:
+        """Bring a ledger that a crash left torn back into order; nothing is charged or read but the ledger's owner."""
+        self._open_ledger().close()
+
+    def _open_ledger(self) -> Ledger:
+        digest = dataset_digest(self._records)
+        return Ledger.open(self._ledger, client=self._client, dataset=digest, records=len(self._records))
+
     def _charge(
         self, event: Event | None, run: str, round_number: int, *, sensitivity: float, multiplier: float
     ) -> str:
         """Write `event` to the ledger and return its head, or refuse; level "none" charges nothing."""
         if event is None:
             return ""
-        with Ledger.open(
-            self._ledger, client=self._client, dataset=dataset_digest(self._records), records=len(self._records)
-        ) as ledger:
+        with self._open_ledger() as ledger:
             if not self._budget.allows(ledger.events, event):
                 raise Refusal(Refusal.BUDGET_SPENT)
             return ledger.charge(
@@ -160,15 +168,18 @@ class Vault:
     def _load(self, name: str, arrays: Arrays) -> None:
         try:
             load_network(name, self._training.gan.network(name), select(arrays, [name]))
-        except RuntimeError:
+        except (RuntimeError, TypeError):
             raise Refusal(Refusal.BAD_REQUEST) from None
 
     def _anchor(self, arrays: Arrays) -> Anchor | None:
         feature_map = self._training.anchor_features
         if feature_map is None or "target/means" not in arrays:
             return None
+        array = arrays["target/means"]
+        if array.dtype != np.float32 or array.shape != (self._records.num_classes, feature_map.dimension):
+            raise Refusal(Refusal.BAD_REQUEST)
         weight = self._training.anchor_weight
-        means = torch.from_numpy(arrays["target/means"]).to(self._training.gan.device)
+        means = torch.from_numpy(array).to(self._training.gan.device)
         return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
 
     def _gradient(self) -> GradientRule:

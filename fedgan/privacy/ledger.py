@@ -17,11 +17,10 @@ from types import TracebackType
 from typing import Any
 
 from fedgan.errors import IntegrityError, UsageError
-from fedgan.files import sync_folder, write_bytes
+from fedgan.files import write_bytes
+from fedgan.privacy.commitment import commitment, write_all
 from fedgan.privacy.events import Event
 from fedgan.privacy.ledger_line import FIRST, VERSION, LedgerLine, encode, parse_line, parse_lines, seal
-
-_SALT_BYTES = 32
 
 
 class Ledger:
@@ -57,7 +56,7 @@ class Ledger:
             exists = path.exists()
             owner = {
                 "client": client,
-                "dataset": _commitment(_salt(path.with_suffix(".salt"), create=not exists), dataset),
+                "dataset": commitment(dataset, path.with_suffix(".salt"), begin=not exists),
                 "records": records,
             }
             if exists:
@@ -111,7 +110,7 @@ class Ledger:
         except IntegrityError as error:
             raise ValueError(f"this charge cannot be recorded: {error}") from error
         try:
-            _write_all(self._file, raw)
+            write_all(self._file, raw)
             os.fsync(self._file)
         except BaseException:  # part of the line may be in the file: only opening it anew repairs that
             self.close()
@@ -172,35 +171,6 @@ def _take_lock(path: Path) -> int:
     return lock
 
 
-def _salt(path: Path, *, create: bool) -> bytes:
-    if create and not path.exists():
-        _write_private(path, os.urandom(_SALT_BYTES))
-    if not path.exists():
-        raise IntegrityError(f"{path} is missing: without it the records of this ledger cannot be recognised")
-    salt = path.read_bytes()
-    if len(salt) != _SALT_BYTES:
-        raise IntegrityError(f"{path} is damaged: it holds {len(salt)} bytes, not {_SALT_BYTES}")
-    return salt
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may ever have read, whole or not at all; the caller holds the lock."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        _write_all(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    draft.replace(path)
-    sync_folder(path.parent)
-
-
-def _commitment(salt: bytes, dataset: bytes) -> str:
-    return sha256(salt + dataset).hexdigest()
-
-
 def _check_owner(path: Path, line: LedgerLine, owner: dict[str, Any]) -> None:
     if line.client != owner["client"]:
         raise UsageError(f"{path} is the ledger of client {line.client!r}, not of {owner['client']!r}")
@@ -254,8 +224,3 @@ def _row(lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]
             "previous": lines[-1].hash if lines else FIRST,
         }
     )
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]

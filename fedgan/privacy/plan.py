@@ -184,6 +184,6 @@ def _check(level: str, records: int, batch_size: int, clip: float, epsilon: floa
 
 def _check_share(share: float, steps: int) -> None:
     if not 0 <= share <= 1:
-        raise bad_value("warm_start_share", share, "a number in [0, 1]")
+        raise bad_value("privacy.warm_start_share", share, "a number in [0, 1]")
     if share == 1 and steps:
-        raise UsageError("warm_start_share = 1 leaves no epsilon for the steps: give less than 1, or 0 steps")
+        raise UsageError("privacy.warm_start_share = 1 leaves no epsilon for the steps: give less than 1, or 0 steps")

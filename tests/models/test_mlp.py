@@ -8,6 +8,7 @@ import torch
 from scipy.fft import dctn
 
 from fedgan.models import build_discriminator, build_generator
+from fedgan.models.families.mlp import GeneratorNorm
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28), (1, 9, 33), (3, 64, 64)], ids=str)
@@ -35,9 +36,21 @@ def test_the_scale_of_the_cosines_falls_off_with_their_frequency() -> None:
         assert spectrum[row, column] == pytest.approx(0.01 / (1 + (row**2 + column**2) / 16), rel=1e-3)
 
 
-def test_the_state_dict_holds_weights_alone() -> None:
+def test_the_state_dict_holds_weights_and_running_statistics_in_floats() -> None:
     generator = build_generator("mlp", latent_dim=6, num_classes=4, image_shape=(1, 8, 8), width=16, seed=3)
-    assert set(generator.state_dict()) == {name for name, _ in generator.named_parameters()}
+    statistics = {f"hidden.{layer}.{name}" for layer in (1, 4) for name in ("mean", "variance")}
+    assert set(generator.state_dict()) == {name for name, _ in generator.named_parameters()} | statistics
+    assert all(tensor.is_floating_point() for tensor in generator.state_dict().values())
+
+
+def test_the_generators_normalisation_is_torchs_batch_normalisation() -> None:
+    ours, theirs = GeneratorNorm(5), torch.nn.BatchNorm1d(5)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        rows = torch.randn(7, 5, generator=rng) * 3 + 1
+        torch.testing.assert_close(ours(rows), theirs(rows))
+    torch.testing.assert_close(ours.eval()(rows), theirs.eval()(rows))
+    torch.testing.assert_close(ours.train()(rows[:1]), theirs(rows[:1]))  # one row has no statistics: the running ones
 
 
 def test_the_logit_is_a_linear_score_plus_the_inner_product_with_the_labels_vector() -> None:

@@ -18,7 +18,8 @@ LEARNING_RATE = 1e-3
 def cnn(synthetic: ImageDataset, test: ImageDataset, seed: int) -> float:
     """Return the accuracy in [0, 1] on `test` of a 2-conv network trained on `synthetic`.
 
-    Adam at 1e-3 with batches of 128 for 8 epochs, always to the end: nothing is tuned or stopped on the test set.
+    Adam with batches of 128 for 8 epochs, its learning rate annealed from 1e-3 to 0 by a cosine (so that the last epoch
+    is not a matter of luck), always to the end: nothing is tuned or stopped on the test set.
     On one CPU equal seeds give equal bits; the global random state is neither read nor moved. Of real data it reads
     the test set only, which is public.
 
@@ -62,6 +63,8 @@ def build_cnn(image_shape: tuple[int, int, int], num_classes: int) -> nn.Sequent
 
 def _fit(model: nn.Module, data: ImageDataset, rng: torch.Generator) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    steps = EPOCHS * -(-len(data) // BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     device = data.labels.device
     for _ in range(EPOCHS):
         for indices in torch.randperm(len(data), generator=rng).split(BATCH_SIZE):
@@ -70,6 +73,7 @@ def _fit(model: nn.Module, data: ImageDataset, rng: torch.Generator) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
 
 
 @torch.no_grad()

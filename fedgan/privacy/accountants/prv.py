@@ -7,6 +7,7 @@ which is the worse direction for the epsilons of training. Needs torch, which Op
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,7 +27,8 @@ def prv(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool
     accountant = PRVAccountant()
     accountant.history = [(noise, probability, count) for (probability, noise), count in sorted(counts.items())]
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Optimal order is")  # about the width of the grid only
             return float(accountant.get_epsilon(delta, eps_error=_COARSE_ERROR if coarse else _ERROR))
     except (RuntimeError, ValueError, MemoryError) as error:
         raise UsageError(f"privacy.accountant = 'prv' cannot account for this ({error}): use 'pld'") from error

@@ -97,7 +97,7 @@ def test_fit_reproduces_class_means_and_spread() -> None:
     generator, (records, _) = network(), toy_set()
     fresh = FeatureMap(SHAPE, features=1000, seed=99)  # not the features fitted to
     before = squared_distance(generator, records, fresh)
-    fit(generator, steps=200)
+    fit(generator, steps=400)
     assert 0 <= squared_distance(generator, records, fresh) < 0.05 * before
     labels = torch.arange(3).repeat_interleave(200)
     with torch.no_grad():

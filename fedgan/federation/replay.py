@@ -1,0 +1,50 @@
+"""A vault's memory of its last release: a request repeated after a crash is answered without a second charge."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from hashlib import sha256
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from fedgan.federation.requests import EmbedRequest, Release, TrainRequest
+from fedgan.files import write_bytes
+
+_FACTS = [entry.name for entry in fields(Release) if entry.name != "arrays"]
+
+
+def request_digest(request: EmbedRequest | TrainRequest) -> str:
+    """Return SHA-256 over every field of `request`, arrays included."""
+    digest = sha256(type(request).__name__.encode())
+    for entry in fields(request):
+        value = getattr(request, entry.name)
+        if not isinstance(value, dict):
+            digest.update(f"{entry.name}={value!r};".encode())
+            continue
+        for name in sorted(value):
+            digest.update(f"{name} {value[name].dtype} {value[name].shape};".encode())
+            digest.update(value[name].tobytes())
+    return digest.hexdigest()
+
+
+def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release) -> None:
+    """Keep `release`, which is private already, as the answer to `request`; it replaces the one kept before."""
+    facts = {name: getattr(release, name) for name in _FACTS}
+    metadata = {"request": request_digest(request), "release": json.dumps(facts)}
+    write_bytes(path, save(release.arrays, metadata=metadata))
+
+
+def recall(path: Path, request: EmbedRequest | TrainRequest) -> Release | None:
+    """Return the release kept for exactly this `request`, or None; a file that cannot be read counts as none."""
+    try:
+        content = path.read_bytes()
+        arrays = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        if header["request"] != request_digest(request):
+            return None
+        return Release(arrays=arrays, **json.loads(header["release"]))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None

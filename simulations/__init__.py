@@ -1,0 +1,1 @@
+"""Benchmarks and experiments on fedgan; not part of the installed package."""

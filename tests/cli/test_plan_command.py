@@ -1,0 +1,133 @@
+"""`fedgan plan`: what it promises is what the ledgers later hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+from fedgan.audit.budget import audit_budget
+from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.ledger import read_ledger
+
+NETWORKS = ("generator", "discriminator")
+
+
+@pytest.fixture(scope="module")
+def printed() -> dict[tuple[str, ...], str]:
+    """What was printed for overrides that were planned already."""
+    return {}
+
+
+@pytest.fixture
+def document(
+    fedgan: Callable, config: Path, tiny: list[str], printed: dict[tuple[str, ...], str]
+) -> Callable[..., dict[str, Any]]:
+    """Return the JSON document of `fedgan plan` for overrides."""
+
+    def call(*overrides: str) -> dict[str, Any]:
+        if overrides not in printed:
+            result = fedgan("plan", config, *tiny, *(word for item in overrides for word in ("--set", item)), "--json")
+            assert (result.code, result.err) == (0, "")
+            printed[overrides] = result.out
+        return dict(json.loads(printed[overrides]))
+
+    return call
+
+
+@pytest.mark.privacy
+def test_planned_epsilon_is_what_the_ledgers_hold(document: Callable, run: Path) -> None:
+    planned, spent = document(), audit_budget([run])
+    assert planned["epsilon"] == pytest.approx(spent.epsilon, rel=1e-12)
+    assert planned["delta"] == spent.delta
+    for row, client in zip(planned["clients"], spent.clients, strict=True):
+        assert (row["client"], row["records"]) == (client.client, client.records)
+        assert row["epsilon"] == pytest.approx(client.epsilon, rel=1e-12)
+
+
+@pytest.mark.privacy
+def test_planned_noise_rate_and_steps_are_what_was_charged(document: Callable, run: Path) -> None:
+    row = document()["clients"][1]
+    lines = read_ledger(run / "ledgers" / "client-00001.jsonl")
+    first, *rounds = [line.event for line in lines if line.event]
+    assert first == Gaussian(row["warm_start_noise"])
+    assert rounds == [SelfComposed(3, PoissonSampled(64 / 479, Gaussian(row["noise_multiplier"])))] * 2
+    assert row["probability"] == 64 / 479
+    assert row["steps"] == 6
+
+
+def test_planned_bytes_are_those_of_the_networks(document: Callable, run: Path) -> None:
+    tensors = load_file(run / "checkpoints" / "round-00002.safetensors")
+    networks = {name: tensor.nbytes for name, tensor in tensors.items() if name.split("/")[0] in NETWORKS}
+    planned = document()
+    assert planned["bytes_down"] == planned["bytes_up"] == sum(networks.values())
+    assert planned["embedding_bytes"] == 4 * 10 * 61
+
+
+def test_dp_fedavg_gan_sends_no_generator_back(document: Callable, run: Path) -> None:
+    tensors = load_file(run / "checkpoints" / "round-00002.safetensors")
+    discriminator = sum(tensor.nbytes for name, tensor in tensors.items() if name.startswith("discriminator/"))
+    planned = document("federation.algorithm=dp_fedavg_gan")
+    assert planned["bytes_up"] == discriminator
+    assert planned["bytes_down"] > discriminator
+
+
+def test_json_has_a_fixed_form(document: Callable) -> None:
+    planned = document()
+    assert list(planned) == [
+        "level",
+        "trust",
+        "epsilon",
+        "delta",
+        "accountant",
+        "rounds",
+        "clients_a_round",
+        "participations",
+        "bytes_down",
+        "bytes_up",
+        "embedding_bytes",
+        "expected_seconds",
+        "clients",
+    ]
+    assert (planned["level"], planned["trust"], planned["accountant"]) == ("record", "local", "pld")
+    assert (planned["rounds"], planned["clients_a_round"], planned["participations"]) == (2, 3, 2)
+    assert 0 < planned["expected_seconds"] < 300
+
+
+def test_fewer_clients_a_round_are_each_charged_less_often(document: Callable) -> None:
+    planned = document("federation.fraction=0.34", "federation.rounds=3", "privacy.level=none")
+    assert (planned["clients_a_round"], planned["participations"]) == (1, 1)
+    assert {row["steps"] for row in planned["clients"]} == {3}
+
+
+def test_without_privacy_there_is_no_epsilon(document: Callable) -> None:
+    planned = document("privacy.level=none")
+    assert [planned[key] for key in ("level", "trust", "epsilon", "delta", "accountant")] == ["none", *[None] * 4]
+    assert {row["epsilon"] for row in planned["clients"]} == {None}
+
+
+def test_without_a_warm_start_nothing_is_sent_for_it(document: Callable) -> None:
+    assert document("training.warm_start=none", "privacy.level=none")["embedding_bytes"] == 0
+
+
+def test_the_table_shows_the_same_figures(fedgan: Callable, document: Callable, config: Path, tiny: list[str]) -> None:
+    result = fedgan("plan", config, *tiny)
+    row = document()["clients"][2]
+    assert (result.code, result.err) == (0, "")
+    line = next(line for line in result.out.splitlines() if "00002" in line)
+    for word in ("479", "0.1336", "6", f"{row['warm_start_noise']:.3f}", f"{row['noise_multiplier']:.3f}", "9.993"):
+        assert f" {word} " in line
+    assert "2 rounds, 3 of 3 clients a round, each at most 2 times" in result.out
+    assert "delta 0.0001" in result.out
+
+
+def test_planning_writes_nothing(
+    fedgan: Callable, config: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fedgan("plan", config, *tiny).code == 0
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,153 @@
+"""`fedgan simulate`: one JSON document, a whole run folder, and figures that agree with the ledgers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fedgan.audit.budget import audit_budget
+from fedgan.config import load_config
+
+
+def overrides(tiny: list[str]) -> list[str]:
+    return [word for word in tiny if word != "--set"]
+
+
+def test_json_is_one_document_with_the_ledgers_figures(finished: tuple[Path, str]) -> None:
+    folder, printed = finished
+    summary = json.loads(printed)
+    assert list(summary) == ["run", "seconds", "stopped", "level", "epsilon", "delta", "metrics", "clients"]
+    budget = audit_budget([folder])
+    assert summary["run"] == str(folder)
+    assert (summary["level"], summary["stopped"]) == ("record", "")
+    assert (summary["epsilon"], summary["delta"]) == (budget.epsilon, 1e-4)
+    assert 0 < summary["epsilon"] <= 10
+    assert summary["clients"] == [
+        {"client": one.client, "records": one.records, "epsilon": one.epsilon, "delta": one.delta}
+        for one in budget.clients
+    ]
+    assert [client["records"] for client in summary["clients"]] == [479, 479, 479]
+    assert list(summary["metrics"]) == ["logistic_regression"]
+
+
+def test_the_run_folder_holds_what_the_design_says(run: Path) -> None:
+    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.suffix not in (".lock", ".salt")}
+    rounds = [f"round-{number:05d}" for number in range(3)]
+    assert found == {
+        "config.toml",
+        "metrics.jsonl",
+        "partition.png",
+        "evaluation.json",
+        "generator.safetensors",
+        "generator.json",
+        "ledgers",
+        *(f"ledgers/client-{number:05d}.jsonl" for number in range(3)),
+        "checkpoints",
+        *(f"checkpoints/{name}.{kind}" for name in rounds for kind in ("json", "safetensors")),
+        "samples",
+        *(f"samples/{name}.png" for name in rounds),
+    }
+
+
+def test_the_configuration_is_written_out_as_resolved(run: Path, config: Path, tiny: list[str]) -> None:
+    assert load_config(run / "config.toml") == load_config(config, overrides(tiny))
+
+
+def test_metrics_have_a_line_a_round(run: Path) -> None:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["round"] for row in rows] == [0, 1, 2]
+    assert rows[1]["clients"] == ["00000", "00001", "00002"]
+    assert rows[1]["refused"] == {}
+
+
+@pytest.mark.privacy
+def test_the_card_says_what_the_ledgers_say(run: Path) -> None:
+    card = json.loads((run / "generator.json").read_text())
+    budget = audit_budget([run])
+    assert (card["epsilon"], card["delta"]) == (budget.epsilon, 1e-4)
+    assert (card["level"], card["trust"], card["accountant"]) == ("record", "local", "pld")
+    assert card["ledger_heads"] == {one.client: one.head for one in budget.clients}
+    assert card["sha256"] == sha256((run / "generator.safetensors").read_bytes()).hexdigest()
+    assert (card["rounds"], card["stopped"]) == (2, "")
+    assert (card["image_shape"], card["num_classes"]) == ([1, 8, 8], 10)
+
+
+def test_pictures_show_something(run: Path) -> None:
+    for path in [run / "partition.png", *(run / "samples").glob("*.png")]:
+        with Image.open(path) as image:
+            low, high = image.convert("L").getextrema()
+        assert low < high, path
+
+
+def test_resuming_a_finished_run_costs_nothing(fedgan: Callable, contents: Callable, run_copy: Path) -> None:
+    before = contents(run_copy)
+    result = fedgan("simulate", "--resume", "--output", run_copy, "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    after = contents(run_copy)
+    for name in ("generator.safetensors", "metrics.jsonl", *(name for name in before if name.endswith(".jsonl"))):
+        assert after[name][0] == before[name][0], name
+
+
+def test_the_same_configuration_may_be_given_to_resume(
+    fedgan: Callable, config: Path, tiny: list[str], run_copy: Path
+) -> None:
+    assert fedgan("simulate", config, *tiny, "--resume", "--output", run_copy, "--quiet").code == 0
+
+
+def test_an_interrupted_run_is_finished(fedgan: Callable, run_copy: Path) -> None:
+    for path in run_copy.glob("checkpoints/round-00002.*"):
+        path.unlink()
+    for name in ("generator.json", "generator.safetensors", "evaluation.json"):
+        (run_copy / name).unlink()
+    result = fedgan("simulate", "--resume", "--output", run_copy, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out)["run"] == str(run_copy)
+    rows = [json.loads(line) for line in (run_copy / "metrics.jsonl").read_text().splitlines()]
+    assert [row["round"] for row in rows] == [0, 1, 2]
+    assert (run_copy / "generator.json").exists()
+
+
+SMALLEST = ["--set", "federation.rounds=0", "--set", "training.warm_start_steps=1"]
+
+
+def test_a_large_delta_is_a_warning_and_the_run_goes_on(
+    fedgan: Callable, config: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    options = [*tiny, *SMALLEST, "--set", "privacy.delta=0.01"]
+    result = fedgan("simulate", config, *options, "--output", tmp_path / "run", "--json")
+    assert result.code == 0
+    assert result.err.startswith("warning: privacy.delta = 0.01 exceeds 1/records = 0.00209: ")
+    assert len(result.err.splitlines()) == 1
+    assert json.loads(result.out)["delta"] == 0.01
+    planned = fedgan("plan", config, *options, "--json")
+    assert (planned.code, planned.err) == (0, result.err)
+
+
+def test_without_privacy_the_figures_are_null(fedgan: Callable, config: Path, tiny: list[str], tmp_path: Path) -> None:
+    options = [*tiny, *SMALLEST, "--set", "privacy.level=none"]
+    result = fedgan("simulate", config, *options, "--output", tmp_path / "run", "--json")
+    summary = json.loads(result.out)
+    assert (result.code, summary["level"], summary["epsilon"], summary["delta"]) == (0, "none", None, None)
+    assert [client["epsilon"] for client in summary["clients"]] == [None] * 3
+    assert not (tmp_path / "run" / "ledgers").exists()
+
+
+def test_the_table_and_the_way_on_are_shown(fedgan: Callable, run_copy: Path) -> None:
+    result = fedgan("simulate", "--resume", "--output", run_copy)
+    assert result.code == 0
+    for word in ("client", "records", "epsilon", "delta", "logistic_regression", "9.993", "00002", "1437"):
+        assert word in result.out
+    assert f"samples: {run_copy / 'samples' / 'round-00002.png'}\n" in result.out
+    assert f"fedgan audit budget {run_copy}\n" in result.out
+    assert f"run folder {run_copy}\n" in result.err
+
+
+@pytest.mark.parametrize("name", ["plain", "with [brackets] and :smile:"])
+def test_a_folders_name_is_printed_as_it_is(fedgan: Callable, run_copy: Path, name: str) -> None:
+    folder = run_copy.rename(run_copy.with_name(name))
+    assert f"fedgan audit budget {folder}\n" in fedgan("simulate", "--resume", "--output", folder).out

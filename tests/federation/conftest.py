@@ -1,0 +1,203 @@
+"""Small federations: 48 records of 1 x 8 x 8 in 4 classes a vault, or the 1,437 digits over three clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fedgan.config import Config, load_config
+from fedgan.data.dataset import ImageDataset
+from fedgan.federation import simulation
+from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.server import RoundReport, Server, WarmStart
+from fedgan.federation.simulation import Outcome
+from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.losses import LOSSES
+from fedgan.privacy.plan import make_plan
+from fedgan.training.gan import Gan, build_gan
+from fedgan.training.ladder import fixed_ladder
+from fedgan.training.local import Optimisation
+from fedgan.training.warm_start import FeatureMap
+
+CLASSES = 4
+SHAPE = (1, 8, 8)
+FEATURES = 8
+TINY_RUN = (
+    "threads=1",
+    "device='cpu'",
+    "partition.clients=3",
+    "partition.scheme='iid'",
+    "model.width=16",
+    "model.latent_dim=8",
+    "training.batch_size=16",
+    "training.generator_batch_size=16",
+    "training.warm_start_features=20",
+    "training.warm_start_steps=5",
+    "training.warm_start_batch_size=20",
+    "federation.rounds=3",
+    "federation.local_steps=2",
+    "privacy.accountant='rdp'",
+    "privacy.delta=1e-4",
+)
+
+
+class Watcher:
+    """Observes a run: keeps the reports, and raises `error` after round `stop_after`."""
+
+    def __init__(self, stop_after: int | None = None, error: type[BaseException] = KeyboardInterrupt) -> None:
+        self.reports: list[RoundReport] = []
+        self._stop_after = stop_after
+        self._error = error
+
+    def warm_start_step(self, step: int, steps: int) -> None: ...
+
+    def after_embedding(self, server: Server) -> None: ...
+
+    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
+        self.reports.append(report)
+        if report.round == self._stop_after:
+            raise self._error
+
+
+@pytest.fixture
+def watcher() -> type[Watcher]:
+    return Watcher
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., Config]:
+    return lambda *overrides: load_config(None, [*TINY_RUN, *overrides])
+
+
+@pytest.fixture
+def run() -> Callable[..., Outcome]:
+    def start(config: Config, output: Path, *, resume: bool = False, observer: Any = None) -> Outcome:
+        folder, sites = simulation.prepare(config, output, resume=resume)
+        return simulation.simulate(config, folder, sites, engine="local", resume=resume, observer=observer or Watcher())
+
+    return start
+
+
+@pytest.fixture
+def make_gan() -> Callable[..., Gan]:
+    def build(seed: int = 0) -> Gan:
+        return build_gan(
+            "mlp",
+            latent_dim=4,
+            width=8,
+            num_classes=CLASSES,
+            image_shape=SHAPE,
+            seed=seed,
+            device=torch.device("cpu"),
+        )
+
+    return build
+
+
+@pytest.fixture
+def records() -> ImageDataset:
+    rng = torch.Generator().manual_seed(7)
+    images = torch.randint(256, (48, *SHAPE), generator=rng, dtype=torch.uint8)
+    return ImageDataset(images, torch.arange(48) % CLASSES, CLASSES)
+
+
+@pytest.fixture
+def optimisation() -> Optimisation:
+    return Optimisation(
+        batch_size=12,
+        generator_batch_size=6,
+        discriminator_learning_rate=1e-2,
+        generator_learning_rate=1e-2,
+        beta1=0.5,
+        beta2=0.999,
+    )
+
+
+@pytest.fixture
+def make_vault(
+    tmp_path: Path, records: ImageDataset, make_gan: Callable[..., Gan], optimisation: Optimisation
+) -> Callable[..., Vault]:
+    def build(
+        *,
+        level: str = "record",
+        algorithm: str = "fedgan",
+        client: str = "00000",
+        data: ImageDataset = records,
+        participations: int = 3,
+        batch_size: int = 12,
+        warm_start_share: float = 0.5,
+        lifetime_epsilon: float = 10.0,
+        anchor_weight: float = 0.0,
+        noise: Any = None,
+    ) -> Vault:
+        plan = make_plan(
+            level=level,  # type: ignore[arg-type]
+            records=len(data),
+            batch_size=batch_size,
+            clip=1.0,
+            epsilon=10.0,
+            delta=1e-3,
+            accountant="rdp",
+            clipping_engine="opacus",
+            warm_start_share=warm_start_share,
+            steps_per_round=4,
+            participations=participations,
+        )
+        training = LocalTraining(
+            algorithm=ALGORITHMS[algorithm],
+            gan=make_gan(seed=99),
+            optimisation=optimisation,
+            loss=LOSSES["non_saturating"],
+            anchor_weight=anchor_weight,
+            anchor_features=FeatureMap(SHAPE, features=FEATURES, seed=1) if anchor_weight else None,
+        )
+        return Vault(
+            client,
+            data,
+            plan=plan,
+            ledger=tmp_path / "ledgers" / f"client-{client}.jsonl",
+            lifetime_epsilon=lifetime_epsilon,
+            training=training,
+            seed=5,
+            noise=noise,
+        )
+
+    return build
+
+
+@pytest.fixture
+def make_server(make_gan: Callable[..., Gan], optimisation: Optimisation) -> Callable[..., Server]:
+    def build(**changes: Any) -> Server:
+        settings: dict[str, Any] = {
+            "run": "run-1",
+            "gan": make_gan(),
+            "algorithm": ALGORITHMS[changes.pop("algorithm", "fedgan")],
+            "aggregation": AGGREGATIONS["mean"],
+            "optimisation": optimisation,
+            "loss": LOSSES["non_saturating"],
+            "ladder": fixed_ladder(2),
+            "local_steps": 4,
+            "minimum_clients": 1,
+            "warm_start": None,
+            "anchor_weight": 0.0,
+            "ema_decay": 0.9,
+            "seed": 5,
+        }
+        return Server(**{**settings, **changes})
+
+    return build
+
+
+@pytest.fixture
+def warm_start() -> WarmStart:
+    return WarmStart(features=FEATURES, steps=3, batch_size=8, learning_rate=1e-2, class_counts="released")
