@@ -56,7 +56,7 @@ def simulate(
         say(f"{len(sites)} clients, {len(sites.data.train)} records; run folder {folder.path}")
     if settings.privacy.level != "none":
         with stderr.status("calibrating noise") if not silent else _Quiet():
-            for line in sorted({line for index in range(len(sites)) for line in warnings(sites.plan(index))}):
+            for line in warnings(sites.plan(sites.smallest)):
                 say(f"warning: {line}")
     with RunProgress(folder, rounds=settings.federation.rounds, seed=settings.seed, quiet=silent) as progress:
         outcome = simulation.simulate(settings, folder, sites, engine=engine.value, resume=resume, observer=progress)

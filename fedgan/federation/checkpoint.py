@@ -33,7 +33,7 @@ def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path
 
     A file of each pair is never replaced once both are there, so a crash cannot damage a checkpoint.
     """
-    stem = folder / ("embedding" if server.unfitted else f"round-{server.round:05d}")
+    stem = folder / _name(server)
     content = save_tensors({name: tensor.contiguous() for name, tensor in _tensors(server).items()})
     write_bytes(stem.with_suffix(".safetensors"), content)
     facts = {
@@ -103,8 +103,14 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
     return dict(facts["ledger_heads"])
 
 
+def _name(server: Server) -> str:
+    if not server.warm_start_pending:
+        return f"round-{server.round:05d}"
+    return "embedding" if server.unfitted else "begin"
+
+
 def _in_order(folder: Path) -> list[Path]:
-    """Return the checkpoints, the oldest first: "embedding" comes before "round-00000" by name too."""
+    """Return the checkpoints, the oldest first, which is also the order of their names."""
     return sorted(folder.glob("*.json"))
 
 

@@ -11,7 +11,7 @@ from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.arrays import count_bytes, network_arrays
 from fedgan.federation.cohort import cohort_size, participations
-from fedgan.federation.sites import Sites, gan_of, optimisation_of
+from fedgan.federation.sites import Sites, client_name, gan_of, optimisation_of
 from fedgan.losses import LOSSES
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
@@ -55,7 +55,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
     clients = len(sites)
     warm = config.training.warm_start != "none"
     return Forecast(
-        plans={f"{index:05d}": sites.plan(index) for index in range(clients)},
+        plans={client_name(index): sites.plan(index) for index in range(clients)},
         clients_a_round=cohort_size(clients, config.federation.fraction),
         participations=participations(clients, config.federation.fraction, config.federation.rounds),
         bytes_down=sum(count_bytes(network_arrays(name, gan.network(name))) for name in algorithm.sends),

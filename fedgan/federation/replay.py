@@ -16,6 +16,17 @@ from fedgan.files import write_bytes
 _FACTS = [entry.name for entry in fields(Release) if entry.name != "arrays"]
 
 
+def kept_release(ledger: Path) -> Path:
+    """Return the file beside `ledger` that keeps its client's last release."""
+    return ledger.with_suffix(".release")
+
+
+def forget_releases(ledgers: Path) -> None:
+    """Remove the releases kept in the folder `ledgers`, once a checkpoint holds what they led to."""
+    for path in ledgers.glob("*.release"):
+        path.unlink(missing_ok=True)
+
+
 def request_digest(request: EmbedRequest | TrainRequest) -> str:
     """Return SHA-256 over every field of `request`, arrays included."""
     digest = sha256(type(request).__name__.encode())

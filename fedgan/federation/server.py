@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from fedgan.federation.aggregation import Aggregation
 from fedgan.federation.algorithms import Algorithm, ServerRound
@@ -59,6 +60,28 @@ class RoundReport:
     heads: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class _Embeddings:
+    """The sum of the embeddings so far."""
+
+    sums: Tensor  # (num_classes, dimension) float64
+    report: RoundReport
+    records: int = 0
+    noise_std: float = 0.0
+
+    def add(self, releases: Sequence[Release], refused: dict[str, str], records: dict[str, int]) -> None:
+        for release in releases:
+            self.sums += torch.from_numpy(release.arrays["embedding"])
+            self.records += records[release.client]
+            self.noise_std = hypot(self.noise_std, release.noise_std)
+        self.report = replace(
+            self.report,
+            clients=[*self.report.clients, *(release.client for release in releases)],
+            refused={**self.report.refused, **refused},
+            heads={**self.report.heads, **_heads(releases)},
+        )
+
+
 class Server:
     """Holds the global networks and moves them by the clients' releases.
 
@@ -107,6 +130,7 @@ class Server:
         self.round = 0
         self.target: EmbeddingTarget | None = None
         self.unfitted: RoundReport | None = None
+        self._embeddings: _Embeddings | None = None
         self.warm_start = warm_start
         self._algorithm = algorithm
         self._aggregation = aggregation
@@ -117,6 +141,11 @@ class Server:
         self._anchor_weight = anchor_weight
         self._ema_decay = ema_decay
         self._seed = seed
+
+    @property
+    def warm_start_pending(self) -> bool:
+        """Whether the warm start is still to begin or to be finished."""
+        return self.round == 0 and self.warm_start is not None and (self.target is None or self.unfitted is not None)
 
     # Warm start
 
@@ -133,12 +162,17 @@ class Server:
         refused: dict[str, str],
         records: dict[str, int],
     ) -> RoundReport:
-        """Estimate the target of the generator's fit from the sum of the clients' noisy embeddings.
+        """Add clients' noisy embeddings to the sum so far, and estimate the target of the generator's fit from it.
+
+        It may be called for one group of clients after another, so that the embeddings of all need not be held at once.
 
         Args:
             releases: in any order; a faulty one is left out and named in the report.
             refused: clients that sent none, and why.
             records: public number of records by client.
+
+        Returns:
+            The report of all groups so far.
         """
         warm_start, feature_map = self.warm_start, self.feature_map()
         if warm_start is None or feature_map is None:
@@ -148,21 +182,19 @@ class Server:
         good, faulty = self._sift(
             releases, lambda release: release_fault(release, round_number=0, steps=0, expected=expected)
         )
-        report = RoundReport(0, [release.client for release in good], {**refused, **faulty}, heads=_heads(good))
-        if not good:
-            return report
-        sums = torch.zeros(shape, dtype=torch.float64)
-        for release in good:
-            sums += torch.from_numpy(release.arrays["embedding"])
-        self.target = estimate_target(
-            sums,
-            records=sum(records[release.client] for release in good),
-            noise_std=hypot(*(release.noise_std for release in good)),
-            count_weight=feature_map.count_weight,
-            class_counts=warm_start.class_counts,
-        )
-        self.unfitted = report
-        return report
+        total = self._embeddings or _Embeddings(torch.zeros(shape, dtype=torch.float64), RoundReport(0, []))
+        total.add(good, {**refused, **faulty}, records)
+        self._embeddings = total
+        if total.report.clients:
+            self.target = estimate_target(
+                total.sums,
+                records=total.records,
+                noise_std=total.noise_std,
+                count_weight=feature_map.count_weight,
+                class_counts=warm_start.class_counts,
+            )
+            self.unfitted = total.report
+        return total.report
 
     def fit(self, progress: Callable[[int], None] | None = None) -> None:
         """Fit the generator to the target; `progress` is called with the number of steps done."""
@@ -180,7 +212,7 @@ class Server:
             progress=progress,
         )
         self.average.update(self.gan.generator, 0.0)
-        self.unfitted = None
+        self.unfitted = self._embeddings = None
 
     # Rounds
 

@@ -14,17 +14,20 @@ from flwr.serverapp import Grid
 
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
-from fedgan.errors import FedganError, IntegrityError
+from fedgan.errors import FedganError, IntegrityError, bad_value
 from fedgan.evaluation import METRICS
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from fedgan.federation.cohort import cohort_size
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.exchange import wait_for_nodes
+from fedgan.federation.replay import forget_releases
 from fedgan.federation.server import RoundReport, Server, WarmStart
 from fedgan.federation.sites import (
     Sites,
+    client_name,
     gan_of,
     ledger_path,
     optimisation_of,
@@ -72,6 +75,11 @@ def check_names(config: Config) -> None:
     ):
         registry[name]  # type: ignore[index]
     pick_device(config.device)
+    asked = cohort_size(config.partition.clients, config.federation.fraction)
+    if config.federation.minimum_clients > asked:
+        raise bad_value(
+            "federation.minimum_clients", config.federation.minimum_clients, f"at most the {asked} clients of a round"
+        )
 
 
 def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, Sites]:
@@ -83,22 +91,24 @@ def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, S
     """
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
     sites = check(config, ledgers_of(config, folder))
+    if _private(config):
+        sites.check_ledgers()
     if not resume:
         folder.create(to_toml(config))
     return folder, sites
 
 
 def check(config: Config, ledgers: Path) -> Sites:
-    """Return the sites of `config` after checking names, data, partition, networks, batch sizes and old ledgers."""
+    """Return the sites of `config` after checking names, data, partition, networks, and the smallest client's plan.
+
+    A batch that it can draw and a budget that it can meet suit every larger client too.
+    """
     check_names(config)
     use_threads(config.threads)
     sites = sites_of_process(config, ledgers.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)
-    for index in range(len(sites)):
-        sites.check_batch(index)
-    if _private(config):
-        sites.check_ledgers()
+    sites.plan(sites.smallest)
     return sites
 
 
@@ -125,7 +135,7 @@ def simulate(
 
     run = in_process if engine == "local" else on_ray
     run(main, config, ledgers.absolute(), len(sites))
-    records = {f"{index:05d}": len(part) for index, part in enumerate(sites.parts)}
+    records = {client_name(index): len(part) for index, part in enumerate(sites.parts)}
     return Outcome(folder, _spent(config, ledgers, records), records, outcome[0])
 
 
@@ -140,10 +150,11 @@ def run_server(
     if resume and (card := latest_checkpoint(folder.checkpoints)):
         heads = load_checkpoint(server, card)
         _check_heads(heads, ledgers, card)
-        folder.keep_metrics_until(server.round)
+        folder.keep_metrics_until(-1 if server.warm_start_pending else server.round)
         _LOGGER.info("resumed after round %d", server.round)
-    elif resume:
+    else:
         folder.keep_metrics_until(-1)
+        save_checkpoint(server, folder.checkpoints, heads)
     strategy = GanStrategy(
         server,
         clients,
@@ -151,7 +162,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
-        observer=_Recorder(folder, heads, observer),
+        observer=_Recorder(folder, ledgers, heads, observer),
     )
     strategy.start(grid)
     budget = _spent(config, ledgers, clients)
@@ -193,8 +204,9 @@ def server_of(config: Config, clients: dict[str, Node]) -> Server:
 class _Recorder:
     """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
 
-    def __init__(self, folder: RunFolder, heads: dict[str, str], observer: Observer) -> None:
+    def __init__(self, folder: RunFolder, ledgers: Path, heads: dict[str, str], observer: Observer) -> None:
         self._folder = folder
+        self._ledgers = ledgers
         self._heads = heads
         self._observer = observer
 
@@ -202,11 +214,14 @@ class _Recorder:
         self._observer.warm_start_step(step, steps)
 
     def after_embedding(self, server: Server) -> None:
-        self._heads |= server.unfitted.heads if server.unfitted else {}
+        self._save(server, server.unfitted.heads if server.unfitted else {})
+
+    def _save(self, server: Server, heads: dict[str, str]) -> None:
+        self._heads |= heads
         save_checkpoint(server, self._folder.checkpoints, self._heads)
+        forget_releases(self._ledgers)
 
     def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
-        self._heads |= report.heads
         self._folder.append_metrics(
             {
                 "round": report.round,
@@ -218,7 +233,7 @@ class _Recorder:
                 "seconds": round(seconds, 3),
             }
         )
-        save_checkpoint(server, self._folder.checkpoints, self._heads)
+        self._save(server, report.heads)
         self._observer.after_round(server, report, seconds)
 
 

@@ -128,6 +128,11 @@ class Sites:
             participations=participations(len(self), config.federation.fraction, config.federation.rounds),
         )
 
+    @property
+    def smallest(self) -> int:
+        """The client with the fewest records: its batches are the largest part of them, and its noise the most."""
+        return min(range(len(self)), key=lambda index: len(self.parts[index]))
+
     def check_batch(self, index: int) -> None:
         """Raise UsageError if a batch is larger than the records of client `index`."""
         size, records = self._config.training.batch_size, len(self.parts[index])

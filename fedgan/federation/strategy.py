@@ -179,19 +179,15 @@ class GanStrategy(Strategy):
 
     def _embed(self, grid: Grid, timeout: float | None) -> None:
         content = to_records(self._server.embed_request())
-        releases: list[Release] = []
-        refused: dict[str, str] = {}
+        records = {name: node.description.records for name, node in self._clients.items()}
+        report = RoundReport(0, [])
         names = sorted(self._clients)
         for first in range(0, len(names), self._cohort_size):
             nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
             answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout)
-            releases += self._named(answers.good, refused)
-            refused |= {self._name(node): reason for node, reason in answers.refused.items()}
-        report = self._server.absorb_embeddings(
-            releases,
-            refused=refused,
-            records={name: node.description.records for name, node in self._clients.items()},
-        )
+            refused = {self._name(node): reason for node, reason in answers.refused.items()}
+            releases = self._named(answers.good, refused)
+            report = self._server.absorb_embeddings(releases, refused=refused, records=records)
         _log_refusals(report)
         if not report.clients:
             if set(report.refused.values()) == {Refusal.BUDGET_SPENT}:

@@ -13,6 +13,7 @@ from fedgan.data.digest import dataset_digest
 from fedgan.data.sampling import poisson_indices, uniform_indices
 from fedgan.federation.algorithms import Algorithm, ClientRound
 from fedgan.federation.arrays import load_network, network_arrays, select
+from fedgan.federation.replay import kept_release, recall, remember
 from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.losses import GanLoss
 from fedgan.privacy.budget import Budget
@@ -96,6 +97,8 @@ class Vault:
 
     def embed(self, request: EmbedRequest) -> Release:
         """Return the class-wise sums of features plus N(0, z^2) in every coordinate, as array "embedding"."""
+        if kept := self._recall(request):
+            return kept
         plan = self._plan
         private = plan.level == "record"
         if private and plan.warm_start_noise == 0:
@@ -107,13 +110,16 @@ class Vault:
         head = self._charge(event, request.run, 0, sensitivity=1.0, multiplier=plan.warm_start_noise)
         sums = embed(self._records, feature_map)
         noisy = sums + self._noise.normal(tuple(sums.shape), plan.warm_start_noise) if private else sums
-        return Release(self._client, 0, {"embedding": noisy.float().numpy()}, head, plan.warm_start_noise)
+        release = Release(self._client, 0, {"embedding": noisy.float().numpy()}, head, plan.warm_start_noise)
+        return self._remember(request, release)
 
     def train(self, request: TrainRequest) -> Release:
         """Train on the networks in `request` and return those that the algorithm returns."""
         plan, training = self._plan, self._training
         if not 1 <= request.steps <= plan.steps_per_round or request.discriminator_steps < 1:
             raise Refusal(Refusal.BAD_REQUEST)
+        if kept := self._recall(request):
+            return kept
         for name in training.algorithm.sends:
             self._load(name, request.arrays)
         anchor = self._anchor(request.arrays)
@@ -137,7 +143,17 @@ class Vault:
         for name in training.algorithm.returns:
             arrays |= network_arrays(name, training.gan.network(name))
         noise_std = plan.noise_multiplier * plan.clip
-        return Release(self._client, request.round, arrays, head, noise_std, progress.steps, progress.accuracy)
+        release = Release(self._client, request.round, arrays, head, noise_std, progress.steps, progress.accuracy)
+        return self._remember(request, release)
+
+    def _recall(self, request: EmbedRequest | TrainRequest) -> Release | None:
+        """Return the answer to exactly this request if it was given before: it is paid for already."""
+        return recall(kept_release(self._ledger), request) if self._plan.level == "record" else None
+
+    def _remember(self, request: EmbedRequest | TrainRequest, release: Release) -> Release:
+        if self._plan.level == "record":
+            remember(kept_release(self._ledger), request, release)
+        return release
 
     def repair_ledger(self) -> None:
         """Bring a ledger that a crash left torn back into order; nothing is charged or read but the ledger's owner."""

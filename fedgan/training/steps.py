@@ -50,7 +50,7 @@ def discriminator_step(
         fakes: generated rows to add.
         rng: draws latents and labels of the generated rows.
     """
-    gan.generator.train()
+    gan.generator.eval()  # its running statistics move in its own steps alone
     with torch.no_grad():
         fake_images, fake_labels = gan.fakes(fakes, rng)
     real_rows = len(images)

@@ -94,7 +94,6 @@ def test_a_warm_start_that_leaves_no_budget_is_refused_at_once(refused_start: Re
     assert "privacy.warm_start_share = 1" in refused_start("privacy.warm_start_share=1")
 
 
-@pytest.mark.xfail(strict=True, reason="the noise is calibrated after the run folder is made")
 def test_a_budget_that_no_noise_meets_is_refused_at_once(refused_start: Refused) -> None:
     assert "privacy.epsilon = " in refused_start("privacy.delta=1e-300")
 

@@ -63,6 +63,7 @@ def step(gan: Gan, images: Tensor, labels: Tensor, **changes: Any) -> None:
 def test_the_discriminators_step_is_gradient_descent_on_the_mean_loss(gan: Gan) -> None:
     expected = deepcopy(gan.discriminator)
     images, labels = real(5)
+    gan.generator.eval()
     with torch.no_grad():
         fake_images, fake_labels = gan.fakes(6, stream(0, "step"))
     rows = torch.cat([LOSS.real(expected(images, labels)), LOSS.fake(expected(fake_images, fake_labels))])
@@ -79,6 +80,7 @@ def test_real_and_generated_rows_stay_rows_of_their_own(gan: Gan, count: int) ->
     watched, images, labels = Watched(), *real(count)
     expected = deepcopy(gan)
     step(gan, images, labels, gradient=watched)
+    expected.generator.eval()
     with torch.no_grad():
         fake_images, fake_labels = expected.fakes(6, stream(0, "step"))
         losses = torch.cat(
@@ -178,6 +180,7 @@ def test_a_private_step_is_the_same_after_a_generators_step(gan: Gan) -> None:
         network = deepcopy(gan)
         if with_generator:
             take(network, optimizer=sgd(network.generator, rate=0.0))
+            network.generator.load_state_dict(gan.generator.state_dict())  # its running statistics moved, publicly
         gradient = PrivateGradient(clip=1.0, noise_multiplier=1.0, expected_rows=10, noise=SeededNoise(0))
         step(network, *real(4), gradient=gradient)
         results.append(network.discriminator.state_dict())

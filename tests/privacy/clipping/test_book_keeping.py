@@ -21,6 +21,7 @@ pytestmark = pytest.mark.privacy
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 INSTANCE_NORMS = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+NORMS = (nn.GroupNorm, nn.LayerNorm, *INSTANCE_NORMS.values())
 LARGEST = 600  # values in a feature map
 
 
@@ -50,10 +51,11 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
         for _ in range(draw(st.integers(1, 4))):
             layer = draw(_layers(dims, current))
             output = _output_shape(layer, current)
-            if output is None:
+            ill_conditioned = isinstance(layer, NORMS) and any(isinstance(other, NORMS) for other in layers)
+            if output is None or ill_conditioned:  # normalising twice amplifies the rounding of the forward pass
                 continue
             layers.append(_decorate(layer, draw(st.sampled_from(["plain", "plain", "spectral", "weight"]))))
-            if output == current and draw(st.booleans()):
+            if output == current and not isinstance(layer, NORMS) and draw(st.booleans()):
                 layers += [nn.Tanh(), layers[-1]]  # a module used twice
             layers.append(draw(st.sampled_from([nn.Softplus(), nn.Tanh(), nn.SiLU(inplace=True)])))
             current = output
@@ -111,8 +113,7 @@ def _output_shape(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] |
     """Return the shape of one sample's output, or None if the layer does not fit."""
     if isinstance(layer, nn.LayerNorm) and prod(layer.normalized_shape) < 4:
         return None  # variances of so few values are ill-conditioned
-    normalises_space = isinstance(layer, nn.GroupNorm | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d)
-    if normalises_space and prod(shape[1:]) < 4:
+    if isinstance(layer, NORMS) and not isinstance(layer, nn.LayerNorm) and prod(shape[1:]) < 4:
         return None
     try:
         output = tuple(layer(torch.zeros(1, *shape)).shape[1:])
@@ -172,6 +173,7 @@ WAYS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(("size", "examples"), [(0, 5), (1, 20), (7, 40), (33, 15)])
 def test_equals_a_loop_over_single_samples(

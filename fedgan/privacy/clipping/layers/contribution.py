@@ -84,9 +84,9 @@ def gram_product(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def row_chunks(rows: int, elements: int) -> list[slice]:
-    """Return slices that cover `rows` rows, each of about 4 MiB in float32 at `elements` numbers a row.
+    """Return slices that cover `rows` rows, each of about 4 MiB a thread in float32 at `elements` numbers a row.
 
     Intermediate results of that size stay in a processor's cache and out of the peak of memory.
     """
-    step = max(1, 2**20 // max(1, elements))
+    step = max(1, 2**20 * torch.get_num_threads() // max(1, elements))
     return [slice(start, start + step) for start in range(0, rows, step)]

@@ -67,12 +67,11 @@ class Correlation:
         """Return whether norms take less time from the gradients than from Gram matrices.
 
         Args:
-            kept: the gradients will also serve for the weighted sum.
+            kept: the gradients also serve for the weighted sum, which takes no further product then.
         """
-        positions = prod(self.response.shape[2:])
-        product = positions * self.weights
-        written = (INSTANTIATION_COST - kept) * product + WRITE_COST * self.weights
-        return written < self._gram_cost()
+        product = prod(self.response.shape[2:]) * self.weights
+        written = INSTANTIATION_COST * product + WRITE_COST * self.weights
+        return written - (product if kept else 0) < self._gram_cost()
 
     def select(self, rows: Tensor | slice) -> Correlation:
         """Return the contribution of some of the samples."""
@@ -88,14 +87,13 @@ class Correlation:
 
     def instantiate(self) -> Tensor:
         """Return the gradients (N, B, A / G, *K)."""
-        rows, groups = len(self.signal), self.geometry.groups
-        if prod(self.response.shape[2:]) >= MANY_POSITIONS:
-            signal = self.signal.reshape(1, -1, *self.signal.shape[2:])
-            response = self.response.reshape(1, -1, *self.response.shape[2:])
-            kernel = (rows * self.response.shape[1], *self._shape()[1:])
-            return _weight_gradient(signal, response, kernel, self.geometry, rows * groups).view(rows, *self._shape())
-        response = self.response.reshape(rows * groups, -1, prod(self.response.shape[2:]))
-        return (response @ patches(self.signal, self.geometry).mT).view(rows, *self._shape())
+        gradients = self.signal.new_empty(len(self.signal), *self._shape())
+        positions = prod(self.response.shape[2:])
+        seen = self.signal.shape[1] * prod(self.geometry.kernel) * positions
+        for rows in self._chunks(max(self.weights, seen if positions < MANY_POSITIONS else 0)):
+            part = self.select(rows)
+            gradients[rows] = part._by_patches() if positions < MANY_POSITIONS else part._by_groups()
+        return gradients
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """Return the weighted sum as one ordinary weight gradient."""
@@ -105,6 +103,18 @@ class Correlation:
         else:
             response = scale_rows(response, factors)
         return _weight_gradient(signal, response, self._shape(), self.geometry, self.geometry.groups)
+
+    def _by_patches(self) -> Tensor:
+        response = self.response.reshape(len(self.signal) * self.geometry.groups, -1, prod(self.response.shape[2:]))
+        return (response @ patches(self.signal, self.geometry).mT).view(-1, *self._shape())
+
+    def _by_groups(self) -> Tensor:
+        rows, shape = len(self.signal), self._shape()
+        signal = self.signal.reshape(1, -1, *self.signal.shape[2:])
+        response = self.response.reshape(1, -1, *self.response.shape[2:])
+        kernels = (rows * shape[0], *shape[1:])
+        groups = rows * self.geometry.groups
+        return _weight_gradient(signal, response, kernels, self.geometry, groups).view(rows, *shape)
 
     def _gram(self) -> tuple[Tensor, Tensor]:
         groups = self.geometry.groups
