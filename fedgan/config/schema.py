@@ -121,7 +121,7 @@ class Privacy(Table):
     warm_start_share: ProperFraction = 0.8
     """The part of epsilon that the warm start alone may spend when rounds follow it."""
     accountant: Literal["pld", "rdp", "prv"] = "pld"
-    clipping_engine: Text = "opacus"
+    clipping_engine: Text = "book_keeping"
     lifetime_epsilon: NotNegative = 0.0
     """The most that a ledger may hold over all runs; 0 means privacy.epsilon."""
     ledgers: Text = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 
 from fedgan.errors import UsageError, bad_value
 
@@ -23,9 +24,15 @@ def missing(root: Path, layout: str) -> UsageError:
 
 @contextmanager
 def torchvision_errors(root: Path, layout: str) -> Iterator[None]:
-    """Report a failed download, a folder that cannot be written or a wrong checksum as a UsageError."""
+    """Report a failed download, a folder that cannot be written or a wrong checksum as a UsageError.
+
+    Folders made for a download that failed are removed again: a mistyped root leaves nothing behind.
+    """
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if made:
+            rmtree(made[-1], ignore_errors=True)
         reason = " ".join(str(error).split())
         raise bad_value("data.root", str(root), f"{layout}; downloading it there failed: {reason}") from error

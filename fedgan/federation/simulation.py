@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import EACCES
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal
@@ -92,10 +94,25 @@ def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, S
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
     sites = check(config, ledgers_of(config, folder))
     if _private(config):
+        _make_lasting_ledgers(config)
         sites.check_ledgers()
     if not resume:
         folder.create(to_toml(config))
     return folder, sites
+
+
+def _make_lasting_ledgers(config: Config) -> None:
+    """Make the folder of ledgers that go on over runs; raises UsageError if that cannot be done."""
+    if not config.privacy.ledgers:
+        return
+    folder = Path(config.privacy.ledgers).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+    except OSError as error:
+        accepted = f"a folder that can be written: {error.strerror}"
+        raise bad_value("privacy.ledgers", config.privacy.ledgers, accepted) from None
 
 
 def check(config: Config, ledgers: Path) -> Sites:

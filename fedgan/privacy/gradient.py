@@ -55,7 +55,7 @@ class PrivateGradient:
     noise_multiplier: float
     expected_rows: float
     noise: NoiseSource
-    engine: str = "opacus"
+    engine: str = "book_keeping"
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the private gradient of every trainable parameter; an empty batch gets its noise like any other."""

@@ -24,6 +24,7 @@ TINY = {
     "training.warm_start_steps": 20,
     "training.warm_start_features": 60,
     "evaluation.count": 200,
+    "evaluation.metrics": "logistic_regression",
 }
 
 

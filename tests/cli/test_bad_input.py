@@ -204,3 +204,19 @@ def test_a_folder_without_a_finished_run_is_refused(
         (folder / "config.toml").write_text("seed = 0\n")
     line = refused(command[0], folder, *command[1:])
     assert line.startswith(f"{folder} holds no {'finished ' if state == 'unfinished' else ''}run")
+
+
+def test_a_ledger_folder_that_cannot_be_made_is_refused(refused: Refused, tmp_path: Path) -> None:
+    line = refused("simulate", "--set", "privacy.ledgers=/proc/none", "--output", tmp_path / "run")
+    assert "privacy.ledgers = '/proc/none' is not accepted" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_clients_wanted_than_are_asked_is_refused(refused_start: Refused) -> None:
+    assert "federation.minimum_clients = 4" in refused_start("federation.minimum_clients=4")
+
+
+def test_a_mistyped_root_leaves_no_folder(refused_start: Refused, tmp_path: Path) -> None:
+    root = tmp_path / "no" / "such"
+    assert "data.root" in refused_start("data.name=cifar10", f"data.root={root}")
+    assert not (tmp_path / "no").exists()

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from fedgan.errors import UsageError
+from fedgan.privacy.clipping.microbatches import in_microbatches
 from fedgan.registry import Registry
 
 LossFunction = Callable[[Tensor], Tensor]
@@ -31,7 +32,13 @@ ENGINES: Registry[ClippingEngine] = Registry("privacy.clipping_engine", "fedgan.
 
 
 def clipped_gradient_sum(
-    module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction, *, max_norm: float, engine: str = "opacus"
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    loss: LossFunction,
+    *,
+    max_norm: float,
+    engine: str = "book_keeping",
+    microbatch: int | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return the sum over samples of per-sample gradients, each clipped to `max_norm`, and the norms before clipping.
 
@@ -45,6 +52,7 @@ def clipped_gradient_sum(
         loss: maps the output of `module` to losses of shape (N,).
         max_norm: the bound C > 0 on a sample's gradient.
         engine: a name in `ENGINES`.
+        microbatch: samples to work on at a time, so that memory does not grow with N; None for all at once.
 
     Returns:
         sums: for each trainable parameter, by name, a tensor of its shape (zeros where N = 0 or it was not used).
@@ -52,13 +60,16 @@ def clipped_gradient_sum(
 
     Raises:
         UsageError: `module` holds a layer that mixes the samples of a batch, or the engine is unknown.
-        ValueError: `max_norm` is not positive, `module` is in evaluation mode, or `loss` does not return (N,).
+        ValueError: `max_norm` or `microbatch` is not positive, `module` is in evaluation mode, or `loss` does not
+            return (N,).
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be positive, not {max_norm!r}")
     if not module.training:
         raise ValueError("per-sample gradients need the module in training mode")
     compute = ENGINES[engine]
+    if microbatch is not None:
+        compute = in_microbatches(compute, microbatch)
     refuse_mixing(module)
     if inputs[0].shape[0] == 0:
         return _empty(module, inputs[0].device)

@@ -104,6 +104,7 @@ def test_missing_files_without_a_network_are_one_line(tmp_path: Path, name: str,
         ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.zeros(11, np.uint8)))),
         ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.full(12, 10, np.uint8)))),
     ],
+    ids=["not packed", "torn", "empty", "short", "wrong rank", "too few labels", "label out of range"],
 )
 def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     raw = write(tmp_path, "MNIST", packed=True)
