@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,9 @@ def on_ray(main: Main, config: Config, ledgers: Path, nodes: int) -> None:
     except ImportError:
         raise UsageError("--engine flower needs Ray: pip install 'fedgan[ray]'") from None
     from flwr.simulation import run_simulation
+
+    # Flower sets its own logger to DEBUG when it is imported.
+    logging.getLogger("flwr").setLevel(logging.WARNING)
 
     app = ServerApp()
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fedgan.federation.requests import EmbedRequest, Release, TrainRequest
-from fedgan.files import write_bytes
+from fedgan.federation.requests import Arrays, EmbedRequest, Release, TrainRequest
 
 _FACTS = [entry.name for entry in fields(Release) if entry.name != "arrays"]
 
@@ -32,20 +31,33 @@ def request_digest(request: EmbedRequest | TrainRequest) -> str:
     digest = sha256(type(request).__name__.encode())
     for entry in fields(request):
         value = getattr(request, entry.name)
-        if not isinstance(value, dict):
-            digest.update(f"{entry.name}={value!r};".encode())
-            continue
-        for name in sorted(value):
-            digest.update(f"{name} {value[name].dtype} {value[name].shape};".encode())
-            digest.update(value[name].tobytes())
+        text = _arrays_digest(value) if entry.name == "arrays" else repr(value)
+        digest.update(f"{entry.name}={text};".encode())
+    return digest.hexdigest()
+
+
+def _arrays_digest(arrays: Arrays) -> str:
+    digest = sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape};".encode())
+        digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
 
 def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release) -> None:
-    """Keep `release`, which is private already, as the answer to `request`; it replaces the one kept before."""
+    """Keep `release`, which is private already, as the answer to `request`; it replaces the one kept before.
+
+    It survives the end of this process. It is not synced, as a ledger is: what a power failure takes is charged again.
+    """
     facts = {name: getattr(release, name) for name in _FACTS}
-    metadata = {"request": request_digest(request), "release": json.dumps(facts)}
-    write_bytes(path, save(release.arrays, metadata=metadata))
+    metadata = {
+        "request": request_digest(request),
+        "release": json.dumps(facts),
+        "arrays": _arrays_digest(release.arrays),
+    }
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(save(release.arrays, metadata=metadata))
+    draft.replace(path)
 
 
 def recall(path: Path, request: EmbedRequest | TrainRequest) -> Release | None:
@@ -54,7 +66,7 @@ def recall(path: Path, request: EmbedRequest | TrainRequest) -> Release | None:
         content = path.read_bytes()
         arrays = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        if header["request"] != request_digest(request):
+        if header["request"] != request_digest(request) or header["arrays"] != _arrays_digest(arrays):
             return None
         return Release(arrays=arrays, **json.loads(header["release"]))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
