@@ -321,8 +321,8 @@ class Server:
         )
 
     def _anchor(self) -> Anchor | None:
-        feature_map, target, weight = self.feature_map(), self.target, self._anchor_weight
-        if weight == 0 or feature_map is None or target is None:
+        target, weight = self.target, self._anchor_weight
+        if weight == 0 or target is None or (feature_map := self.feature_map()) is None:
             return None
         means = target.means.to(self.gan.device)
         return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
