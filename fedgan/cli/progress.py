@@ -17,7 +17,8 @@ from rich.progress import (
 
 from fedgan.cli.console import stderr
 from fedgan.evaluation import generate_images
-from fedgan.federation.server import RoundReport, Server
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.report import sample_grid
 from fedgan.runs import RunFolder
 

@@ -15,7 +15,8 @@ from flwr.serverapp import Grid
 from fedgan.config import Config, config_from_flat, to_toml
 from fedgan.errors import UsageError
 from fedgan.federation.exchange import wait_for_nodes
-from fedgan.federation.server import RoundReport, Server
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.federation.simulation import check, ledgers_of, run_server
 from fedgan.federation.sites import sites_of_process
 from fedgan.federation.vault import Vault

@@ -18,7 +18,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from fedgan.errors import IntegrityError
-from fedgan.federation.server import RoundReport, Server
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.privacy.ledger_line import row_hash, seal
 from fedgan.training.ladder import Ladder

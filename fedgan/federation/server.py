@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from math import hypot
-from typing import Literal
 
 import torch
-from torch import Tensor
 
 from fedgan.federation.aggregation import Aggregation
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import load_network, network_arrays, select
 from fedgan.federation.checks import release_fault
+from fedgan.federation.embeddings import Embeddings, WarmStart
+from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Arrays, EmbedRequest, Release, TrainRequest
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
@@ -24,62 +22,6 @@ from fedgan.training.local import GeneratorProgress, Optimisation
 from fedgan.training.steps import Anchor
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, embedding_loss, estimate_target, fit_generator
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """How the generator is fitted before the first round."""
-
-    features: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    class_counts: Literal["released", "uniform"]
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """What a round did, for metrics and log lines; nothing in it was computed from private records uncharged.
-
-    Attributes:
-        round: number of the round, 0 for the warm start.
-        clients: names of those whose releases entered.
-        refused: why the others' did not, by name.
-        generator_steps: generator steps of this round.
-        fake_accuracy: the discriminator's accuracy on generated images in this round, or None without generator steps.
-        discriminator_steps: discriminator steps for each generator step in this round.
-        heads: the ledgers' head hashes that came with the releases, by name.
-    """
-
-    round: int
-    clients: list[str]
-    refused: dict[str, str] = field(default_factory=dict)
-    generator_steps: int = 0
-    fake_accuracy: float | None = None
-    discriminator_steps: int = 0
-    heads: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class _Embeddings:
-    """The sum of the embeddings so far."""
-
-    sums: Tensor  # (num_classes, dimension) float64
-    report: RoundReport
-    records: int = 0
-    noise_std: float = 0.0
-
-    def add(self, releases: Sequence[Release], refused: dict[str, str], records: dict[str, int]) -> None:
-        for release in releases:
-            self.sums += torch.from_numpy(release.arrays["embedding"])
-            self.records += records[release.client]
-            self.noise_std = hypot(self.noise_std, release.noise_std)
-        self.report = replace(
-            self.report,
-            clients=[*self.report.clients, *(release.client for release in releases)],
-            refused={**self.report.refused, **refused},
-            heads={**self.report.heads, **_heads(releases)},
-        )
 
 
 class Server:
@@ -130,7 +72,7 @@ class Server:
         self.round = 0
         self.target: EmbeddingTarget | None = None
         self.unfitted: RoundReport | None = None
-        self._embeddings: _Embeddings | None = None
+        self._embeddings: Embeddings | None = None
         self.warm_start = warm_start
         self._algorithm = algorithm
         self._aggregation = aggregation
@@ -182,7 +124,7 @@ class Server:
         good, faulty = self._sift(
             releases, lambda release: release_fault(release, round_number=0, steps=0, expected=expected)
         )
-        total = self._embeddings or _Embeddings(torch.zeros(shape, dtype=torch.float64), RoundReport(0, []))
+        total = self._embeddings or Embeddings(torch.zeros(shape, dtype=torch.float64), RoundReport(0, []))
         total.add(good, {**refused, **faulty}, records)
         self._embeddings = total
         if total.report.clients:
@@ -255,7 +197,7 @@ class Server:
             generator_steps=progress.steps,
             fake_accuracy=progress.accuracy if progress.steps else None,
             discriminator_steps=discriminator_steps,
-            heads=_heads(good),
+            heads=heads_of(good),
         )
 
     @property
@@ -326,7 +268,3 @@ class Server:
             return None
         means = target.means.to(self.gan.device)
         return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
-
-
-def _heads(releases: Sequence[Release]) -> dict[str, str]:
-    return {release.client: release.head for release in releases if release.head}

@@ -23,10 +23,12 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from fedgan.federation.cohort import cohort_size
+from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.replay import forget_releases
-from fedgan.federation.server import RoundReport, Server, WarmStart
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.federation.sites import (
     Sites,
     client_name,

@@ -17,8 +17,9 @@ from fedgan.federation.cohort import cohort_size, cohorts
 from fedgan.federation.exchange import exchange, messages_for, read_answers
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
+from fedgan.federation.reports import RoundReport
 from fedgan.federation.requests import Description, Refusal, Release
-from fedgan.federation.server import RoundReport, Server
+from fedgan.federation.server import Server
 
 _LOGGER = logging.getLogger(__name__)
 

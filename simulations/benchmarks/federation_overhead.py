@@ -25,7 +25,8 @@ import torch
 from fedgan.config import Config, load_config, to_toml
 from fedgan.data import poisson_indices, uniform_indices
 from fedgan.federation.algorithms import ALGORITHMS, ClientRound, ServerRound
-from fedgan.federation.server import RoundReport, Server
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.federation.simulation import check, simulate
 from fedgan.federation.sites import Sites, gan_of, optimisation_of
 from fedgan.losses import LOSSES

@@ -14,7 +14,9 @@ from fedgan.data.dataset import ImageDataset
 from fedgan.federation import simulation
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
-from fedgan.federation.server import RoundReport, Server, WarmStart
+from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
 from fedgan.federation.simulation import Outcome
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.losses import LOSSES

@@ -12,7 +12,8 @@ import torch
 
 from fedgan.errors import IntegrityError
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, read_facts, save_checkpoint
-from fedgan.federation.server import Server, WarmStart
+from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.server import Server
 from fedgan.federation.vault import Vault
 from fedgan.training.ladder import Ladder
 

@@ -12,12 +12,13 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from fedgan.errors import BudgetError, FedganError
+from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.exchange import read_answers, wait_for_nodes
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import client_app
 from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
-from fedgan.federation.server import Server, WarmStart
+from fedgan.federation.server import Server
 from fedgan.federation.strategy import GanStrategy, discover
 from fedgan.federation.vault import Vault
 
