@@ -106,6 +106,32 @@ def test_seeded_noise_repeats_and_says_so() -> None:
     assert (SecureNoise().secure, SeededNoise(0).secure) == (True, False)
 
 
+class Words(SecureNoise):
+    """Draws its words from a fixed list in place of the keystream."""
+
+    def __init__(self, words: list[int]) -> None:
+        super().__init__()
+        self._words = np.array(words, dtype=np.uint64)
+
+    def _keystream(self, size: int) -> bytes:
+        taken, self._words = self._words[: size // 8], self._words[size // 8 :]
+        return taken.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "length"),
+    [
+        (0, 0, math.sqrt(2 * 128 * math.log(2))),  # the smallest uniform: the longest radius
+        (0, 2**63, math.sqrt(2 * 65 * math.log(2))),
+        (2**63, 0, math.sqrt(2 * math.log(2))),
+        (2**64 - 1, 2**64 - 1, 0.0),
+    ],
+)
+def test_radii_have_full_precision_far_into_the_tail(high: int, low: int, length: float) -> None:
+    draws = Words([high, low, 0]).normal((2,), 1.0)  # a turn of 0: all of the radius is in the first normal
+    np.testing.assert_allclose(draws.numpy(), [length, 0.0], rtol=1e-12, atol=1e-12)
+
+
 # Adding noise to a sum
 
 
