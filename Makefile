@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "fedgan needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version): try make PYTHON=python3.12" >&2; \
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray,evaluation,explanation]' -c constraints.txt
 	@touch $@
 
 demo: $(INSTALLED) ## Train five clients' private digit generator in a new folder runs/digits[-N]

@@ -137,7 +137,7 @@ class Evaluation(Table):
     metrics: Text = "logistic_regression"
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
-    """Generated images that a metric trains on."""
+    """Generated images that a metric takes."""
 
 
 class Config(Table):

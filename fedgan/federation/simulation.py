@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
 from fedgan.errors import FedganError, IntegrityError, bad_value
-from fedgan.evaluation import METRICS
+from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
@@ -67,15 +67,15 @@ class Outcome:
 
 
 def check_names(config: Config) -> None:
-    """Raise UsageError, with the nearest name, for a name in `config` that no registry has, or a device not there."""
+    """Raise UsageError for what `config` names and is not there: an entry of a registry, an extra, a device."""
     for registry, name in (
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
         (LOSSES, config.loss.name),
         (ENGINES, config.privacy.clipping_engine),
-        *((METRICS, name.strip()) for name in config.evaluation.metrics.split(",")),
     ):
-        registry[name]  # type: ignore[index]
+        registry[name]
+    choose_metrics(config.evaluation.metrics)
     pick_device(config.device)
     check_combination(
         level=config.privacy.level,

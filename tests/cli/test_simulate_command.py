@@ -142,9 +142,23 @@ def test_the_table_and_the_way_on_are_shown(fedgan: Callable, run_copy: Path) ->
     assert result.code == 0
     for word in ("client", "records", "epsilon", "delta", "logistic_regression", "9.993", "00002", "1437"):
         assert word in result.out
+    assert "  logistic_regression: accuracy on the held-out test set of " in result.out
     assert f"samples: {run_copy / 'samples' / 'round-00002.png'}\n" in result.out
     assert f"fedgan audit budget {run_copy}\n" in result.out
     assert f"run folder {run_copy}\n" in result.err
+
+
+def test_more_scores_than_fit_beside_the_budgets_get_a_table_of_their_own(fedgan: Callable, run_copy: Path) -> None:
+    file = run_copy / "config.toml"
+    names = "logistic_regression,precision,recall"
+    file.write_text(file.read_text().replace('metrics = "logistic_regression"', f'metrics = "{names}"'))
+    out = fedgan("simulate", "--resume", "--output", run_copy).out
+    scores = json.loads((run_copy / "evaluation.json").read_text())["metrics"]
+    for name in names.split(","):
+        rows = [line for line in out.splitlines() if f"│ {name} " in line]
+        assert len(rows) == 1
+        assert f" {scores[name]:.4f} " in rows[0]
+        assert f"  {name}: " in out
 
 
 @pytest.mark.parametrize("name", ["plain", "with [brackets] and :smile:"])
