@@ -17,6 +17,7 @@ import typer
 from fedgan import __version__
 from fedgan.cli.audit import audit
 from fedgan.cli.evaluate import evaluate
+from fedgan.cli.explain import explain
 from fedgan.cli.generate import generate
 from fedgan.cli.plan import plan
 from fedgan.cli.simulate import simulate
@@ -33,6 +34,7 @@ app.command()(simulate)
 app.command()(plan)
 app.command()(generate)
 app.command()(evaluate)
+app.command()(explain)
 app.add_typer(audit, name="audit")
 
 

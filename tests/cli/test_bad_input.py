@@ -186,6 +186,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
         ["generate", "run", "--count", "0", "--output", "x.png"],
         ["generate", "run", "--count", "many", "--output", "x.png"],
         ["generate", "run", "--output", "x.png"],
+        ["explain", "run"],
         ["audit", "budget"],
         ["audit", "budget", "run", "--delta", "small"],
         ["audit", "budgets"],
@@ -196,7 +197,9 @@ def test_wrong_usage_is_one_line(refused: Refused, arguments: list[str]) -> None
     assert refused(*arguments)
 
 
-@pytest.mark.parametrize("command", [["generate", "--count", "1", "--output", "x.png"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "command", [["generate", "--count", "1", "--output", "x.png"], ["evaluate"], ["explain", "--output", "x.png"]]
+)
 @pytest.mark.parametrize("state", ["missing", "empty", "unfinished"])
 def test_a_folder_without_a_finished_run_is_refused(
     refused: Refused, tmp_path: Path, command: list[str], state: str

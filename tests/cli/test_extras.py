@@ -40,6 +40,15 @@ def test_evaluate_without_the_extra_is_refused_and_other_metrics_are_not(
     assert fedgan("evaluate", run_copy, "--metrics", "logistic_regression", "--json").code == 0
 
 
+def test_explain_without_its_extra_is_refused(
+    refused: Callable, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "captum", None)  # as if it were not installed
+    line = refused("explain", run, "--output", tmp_path / "x.png")
+    assert line == "fedgan explain needs captum: pip install 'fedgan[explanation]'"
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_an_extra_is_looked_for_and_not_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "some_extra.py").write_text("raise AssertionError")
     with pytest.raises(UsageError, match=r"^this needs some-extra: pip install 'fedgan\[thing\]'$"):
