@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from fedgan.errors import FedganError
 from fedgan.evaluation import generate_images
 from fedgan.explain.attribution import Attribution, integrated_gradients
 from fedgan.seeding import derive_seed
@@ -71,8 +72,14 @@ def explain_classes(
         labels: classes, each named once.
         count: images a class, at least 1.
         seed: seed of the latents.
+
+    Raises:
+        FedganError: an image or a score is not finite, as after a training that diverged.
     """
     made = generate_images(generator, count * len(labels), labels=labels, seed=seed)
     averaged = max(AVERAGED, made.num_classes)
     average = generate_images(generator, averaged, seed=derive_seed(seed, "baseline")).images.mean(dim=0)
-    return Explanation(made.images, made.labels, integrated_gradients(discriminator, made.images, made.labels, average))
+    found = integrated_gradients(discriminator, made.images, made.labels, average)
+    if not (found.scores.isfinite().all() and found.pixels.isfinite().all()):
+        raise FedganError("the discriminator's scores or their gradients are not finite: its training diverged")
+    return Explanation(made.images, made.labels, found)

@@ -1,9 +1,12 @@
 """What is explained: generated images of the wanted classes, against the average generated image."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
 
+from fedgan.errors import FedganError
 from fedgan.evaluation import generate_images
 from fedgan.explain import Attribution, Explanation, explain_classes
 from fedgan.models import build_discriminator, build_generator
@@ -38,6 +41,13 @@ def test_a_seed_gives_the_same_explanation_and_another_gives_another(networks):
     first, again, other = (explain_classes(*networks, labels=[0], count=2, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first.attribution.pixels, again.attribution.pixels)
     assert not torch.equal(first.attribution.pixels, other.attribution.pixels)
+
+
+def test_a_discriminator_that_diverged_is_no_picture(networks):
+    broken = deepcopy(networks[1])
+    next(broken.parameters()).fill_(float("nan"))
+    with pytest.raises(FedganError, match="training diverged"):
+        explain_classes(networks[0], broken, labels=[0], count=1, seed=0)
 
 
 def test_a_summary_is_the_mean_score_and_the_worst_error_of_its_class():

@@ -15,7 +15,7 @@ def kernel_distance(synthetic: ImageDataset, test: ImageDataset, seed: int) -> f
     """Return an unbiased estimate of the squared maximum mean discrepancy with the kernel (x.y / D + 1)^3.
 
     The mean over 100 pairs of subsets of 1,000 features each (fewer where a set is smaller), without replacement
-    (Binkowski et al. 2018, arXiv:1801.01401, section 4), on the D = 128 features of `compared_features` instead of
+    (Binkowski et al. 2018, arXiv:1801.01401), on the D = 128 features of `compared_features` instead of
     Inception's. Unlike the Frechet distance it is not biased by few images; near 0 it can fall below it.
 
     Args:
