@@ -4,8 +4,8 @@ They suit the data where Inception's, made for photographs of ImageNet, would no
 on them is no FID, and distances on the features of different test sets do not compare. One test set always gives the
 same network, whatever the seed of a run, so that runs do compare.
 
-What is compared with the test images was not trained on, and the test images were: even fresh real images keep a small
-distance. Only the public test set is read, so no privacy budget is spent.
+Even fresh real images keep a small distance: the network has learnt the test images and not those, and classes may be
+more or less frequent among them. Only the public test set is read, so no privacy budget is spent.
 """
 
 from __future__ import annotations

@@ -40,6 +40,16 @@ def score(name, synthetic, test, seed=0):
 
 
 @pytest.fixture
+def short_training(monkeypatch):
+    """Features of a hardly trained network will do where their quality is not the point."""
+    features._network.cache_clear()
+    monkeypatch.setattr(features, "_EPOCHS", 1)
+    monkeypatch.setattr(features, "_STEPS", 5)
+    yield
+    features._network.cache_clear()
+
+
+@pytest.fixture
 def given(monkeypatch):
     """Put features of one's own in the place of the network's, (N, D) and (M, D)."""
 
@@ -204,6 +214,7 @@ def test_features_are_scaled_by_the_test_set_and_tell_its_classes_apart(digits):
     assert float((digits.test.labels[nearest] == digits.train.labels).double().mean()) > 0.9
 
 
+@pytest.mark.usefixtures("short_training")
 def test_each_test_set_has_features_of_its_own(digits):
     halves = [digits.test.subset(torch.arange(start, 360, 2)) for start in (0, 1)]
     first, second, again = (compared_features(digits.test, half, at_least=1)[0] for half in (*halves, halves[0]))
@@ -211,6 +222,7 @@ def test_each_test_set_has_features_of_its_own(digits):
     assert not torch.allclose(first, second)
 
 
+@pytest.mark.usefixtures("short_training")
 def test_features_do_not_depend_on_the_runs_seed(digits):
     """So that distances of several runs on one test set compare."""
     found = {score("frechet_distance", digits.train, digits.test, seed) for seed in (0, 1)}
