@@ -1,6 +1,6 @@
 """The private discriminator of a finished run, out of its last checkpoint.
 
-Every client's contribution to it was made private before it left the client, so releasing it, or anything computed
+It is computed from private releases alone, as the run's level and trust say, so showing it, or anything computed
 from it, is post-processing of what the ledgers have been charged for.
 """
 
