@@ -124,6 +124,29 @@ def test_the_number_of_generated_rows_does_not_follow_the_batch(gan: Gan, count:
 
 
 @pytest.mark.privacy
+def test_a_rows_loss_does_not_depend_on_the_other_records(gan: Gan) -> None:
+    """Rows scaled by the size of the batch would change with every record, and clipping would bound nobody."""
+    images, labels = real(5)
+    many, one = Watched(), Watched()
+    step(deepcopy(gan), images, labels, gradient=many)
+    step(deepcopy(gan), images[:1], labels[:1], gradient=one)
+    torch.testing.assert_close(many.losses[:1], one.losses[:1], rtol=1e-6, atol=0)
+    torch.testing.assert_close(many.losses[5:], one.losses[1:], rtol=1e-6, atol=0)
+
+
+@pytest.mark.privacy
+def test_a_gradient_left_in_the_discriminator_has_no_part_in_its_step(gan: Gan) -> None:
+    dirty = deepcopy(gan)
+    for parameter in dirty.discriminator.parameters():
+        parameter.grad = torch.full_like(parameter, 1e3)
+    for network in (gan, dirty):
+        gradient = PrivateGradient(clip=1.0, noise_multiplier=1.0, expected_rows=10, noise=SeededNoise(0))
+        step(network, *real(4), gradient=gradient)
+    state = dirty.discriminator.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in gan.discriminator.state_dict().items())
+
+
+@pytest.mark.privacy
 def test_an_empty_private_batch_is_a_step_with_noise(gan: Gan) -> None:
     before = deepcopy(gan.discriminator.state_dict())
     gradient = PrivateGradient(clip=1.0, noise_multiplier=2.0, expected_rows=10, noise=SeededNoise(0))
