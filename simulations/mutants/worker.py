@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def _test(arguments: Sequence[str], output: Path) -> None:
     """Run pytest, its words going to `output`, and end this process with its exit code."""
     code = int(pytest.ExitCode.INTERNAL_ERROR)
     try:
-        os.setsid()  # so that what the tests started ends with them
+        os.setsid()  # so that what the tests start can be ended with them
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         words = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
             os.dup2(words, stream)
@@ -47,17 +49,21 @@ def _test(arguments: Sequence[str], output: Path) -> None:
 
 
 def _wait(child: int, timeout: float) -> int | None:
-    """Return the exit code of `child`, or None after ending it and its own children when `timeout` s are over."""
+    """Return the exit code of `child`, or None after `timeout` s; either way nothing that it started lives on."""
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
+    try:
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     main(sys.argv[1:])

@@ -44,6 +44,22 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="ledger-for-each-run",
+        breaks="a budget that is to last over runs does",
+        file="fedgan/federation/simulation.py",
+        before="return Path(config.privacy.ledgers).expanduser() if config.privacy.ledgers else folder.ledgers",
+        after="return folder.ledgers",
+        killed_by=("tests/federation/test_simulation.py::test_a_budget_goes_on_over_runs",),
+    ),
+    Mutant(
+        name="clients-left-out-of-the-report",
+        breaks="the epsilon of a run covers every client that took part",
+        file="fedgan/federation/simulation.py",
+        before="audit_budget(files, accountant",
+        after="audit_budget(files[:1], accountant",
+        killed_by=("tests/federation/test_simulation.py::test_a_run_spends_what_was_planned",),
+    ),
+    Mutant(
         name="certified-beyond-the-limit",
         breaks="a plan that costs more than the limit certifies nothing",
         file=_BUDGET,

@@ -48,6 +48,30 @@ MUTANTS = (
         killed_by=(f"{_TESTS}::test_a_rows_loss_does_not_depend_on_the_other_records",),
     ),
     Mutant(
+        name="batch-answered-twice",
+        breaks="a batch meets the mechanism once: the mean of two noisy answers has less noise than was charged",
+        file=_STEPS,
+        before="gradients = gradient(gan.discriminator, rows, row_losses)",
+        after="answers = [gradient(gan.discriminator, rows, row_losses) for _ in range(2)]\n"
+        "    gradients = {name: (answers[0][name] + answers[1][name]) / 2 for name in answers[0]}",
+        killed_by=(
+            f"{_TESTS}::test_a_batch_meets_the_mechanism_once",
+            "tests/federation/test_vault.py::test_every_private_step_takes_the_charged_noise_for_every_weight",
+        ),
+    ),
+    Mutant(
+        name="generated-rows-unclipped",
+        breaks="generated rows are clipped as records are, so that they do not drown them",
+        file=_STEPS,
+        before="gradients = gradient(gan.discriminator, rows, row_losses)",
+        after="gradients = gradient(gan.discriminator, (images, labels), loss.real)\n"
+        "    parameters = dict(gan.discriminator.named_parameters())\n"
+        "    total = loss.fake(gan.discriminator(fake_images, fake_labels)).sum()\n"
+        "    extra = torch.autograd.grad(total, list(parameters.values()))\n"
+        "    gradients = {name: gradients[name] + part for name, part in zip(parameters, extra)}",
+        killed_by=(f"{_TESTS}::test_generated_rows_are_clipped_as_records_are",),
+    ),
+    Mutant(
         name="empty-batch-skipped",
         breaks="a step without records is a step like any other",
         file=_STEPS,
