@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -63,10 +63,14 @@ class Place:
     def _ask(self, request: dict[str, Any]) -> int | None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer: int | None = json.loads(self.process.stdout.readline())
-        return answer
+        with suppress(BrokenPipeError):  # then there is no answer either
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError("the process that runs tests has ended: its words are above")
+        code: int | None = json.loads(answer)
+        return code
 
 
 @contextmanager

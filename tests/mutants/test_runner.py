@@ -169,6 +169,11 @@ def test_tests_that_fail_without_a_mutant_show_nothing(root: Path, test: str) ->
         verdicts(root, replace(NO_NOISE, killed_by=(f"tests/test_total.py::{test}",)))
 
 
+def test_a_test_process_that_cannot_start_is_an_error(root: Path) -> None:
+    with pytest.raises(RuntimeError, match="has ended"):
+        list(run_suite([NO_NOISE], root=root, jobs=1, timeout=60.0, libraries=("no_such_library",)))
+
+
 def test_a_planted_change_is_taken_back(root: Path) -> None:
     file = root / "fedgan" / "total.py"
     with pytest.raises(OSError, match="inside"), planted(NO_NOISE, root):
