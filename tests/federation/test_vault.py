@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +314,18 @@ def test_every_private_step_takes_the_charged_noise_for_every_weight(
     assert noise.choices == [48] * 4
 
 
+def test_every_coordinate_of_the_embedding_carries_noise(make_vault: MakeVault, records: ImageDataset) -> None:
+    """The first of each class counts its records: without noise it would publish how many there are."""
+    noise = Recording()
+    vault = make_vault(noise=noise)
+    release = vault.embed(EMBED_REQUEST)
+    clean = embed(records, FeatureMap((1, 8, 8), features=8, seed=1)).float().numpy()
+    expected = SeededNoise(0).normal((4, 9), vault._plan.warm_start_noise).numpy()
+    np.testing.assert_allclose(release.arrays["embedding"] - clean, expected, rtol=1e-4, atol=1e-4)
+    assert (noise.sizes, noise.stds) == ([4 * 9], [vault._plan.warm_start_noise])
+    assert noise.choices == []
+
+
 def test_without_a_level_the_embedding_is_exact(make_vault: MakeVault, records: ImageDataset) -> None:
     release = make_vault(level="none").embed(EMBED_REQUEST)
     clean = embed(records, FeatureMap((1, 8, 8), features=8, seed=1)).float().numpy()
@@ -371,6 +385,67 @@ def test_an_empty_batch_is_a_step(make_vault: MakeVault, request_of: Callable[..
     release = make_vault(noise=NothingDrawn()).train(request_of())
     assert release.generator_steps == 2
     assert all(np.isfinite(array).all() for array in release.arrays.values())
+
+
+class Scripted:
+    """A source of noise whose coins all show the same number at a time, the next of `chances`."""
+
+    secure = False
+
+    def __init__(self, *chances: float) -> None:
+        self._chances = cycle(chances)
+        self._source = SeededNoise(0)
+
+    def normal(self, shape: tuple[int, ...], std: float) -> Tensor:
+        return self._source.normal(shape, std)
+
+    def uniform(self, count: int) -> np.ndarray:
+        return np.full(count, next(self._chances))
+
+
+def test_an_empty_batch_is_not_drawn_again(
+    make_vault: MakeVault, records: ImageDataset, request_of: Callable[..., TrainRequest]
+) -> None:
+    """Batches that are never empty have another distribution than the one that was charged."""
+    batches: list[Tensor] = []
+    make_vault(data=Spied(records, batches.append), noise=Scripted(0.999, 0.0)).train(request_of())
+    assert [len(batch) for batch in batches] == [0, 48, 0, 48]
+
+
+class NoiseAlone:
+    """Stands in for a private gradient: it reads no record, so whatever it returns is the noise's doing."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._source = SeededNoise(1)
+
+    def __call__(self, module: torch.nn.Module, inputs: Any, loss: Any) -> dict[str, Tensor]:
+        return {name: self._source.normal(tuple(value.shape), 0.1) for name, value in module.named_parameters()}
+
+
+@pytest.mark.parametrize("algorithm", ["fedgan", "dp_fedavg_gan"])
+def test_nothing_but_the_private_gradient_tells_of_the_records(
+    make_vault: MakeVault, make_server: MakeServer, ledger: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    """With its mechanism cut off, a vault says the same of any records and any batches: nothing else reads them."""
+    monkeypatch.setattr("fedgan.federation.vault.PrivateGradient", NoiseAlone)
+    monkeypatch.setattr("fedgan.federation.vault.embed", lambda data, feature_map: torch.zeros(4, 9))
+    request = make_server(algorithm=algorithm).train_request()
+    said: list[tuple[Description, Release, Release]] = []
+    rng = torch.Generator().manual_seed(0)
+    for darkest, classes, chance in ((255, 1, 0.999), (0, 4, 0.0), (100, 2, 0.1)):
+        images = torch.randint(darkest, 256, (48, 1, 8, 8), generator=rng, dtype=torch.uint8)
+        data = ImageDataset(images, torch.randint(classes, (48,), generator=rng), 4)
+        vault = make_vault(data=data, algorithm=algorithm, noise=Scripted(chance))
+        said.append((vault.describe(), vault.embed(EMBED_REQUEST), vault.train(request)))
+        shutil.rmtree(ledger.parent)
+    (description, *expected), *others = said
+    for other, *releases in others:
+        assert other == description
+        for release, wanted in zip(releases, expected, strict=True):
+            assert replace(release, head="", arrays={}) == replace(wanted, head="", arrays={})
+            assert release.arrays.keys() == wanted.arrays.keys()
+            for name, array in wanted.arrays.items():
+                np.testing.assert_array_equal(release.arrays[name], array, err_msg=name)
 
 
 @pytest.mark.parametrize(

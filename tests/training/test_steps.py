@@ -36,10 +36,12 @@ class Watched:
     def __init__(self) -> None:
         self.inputs: tuple[Tensor, ...] = ()
         self.losses = torch.empty(0)
+        self.calls = 0
 
     def __call__(
         self, module: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Tensor], Tensor]
     ) -> Mapping[str, Tensor]:
+        self.calls += 1
         self.inputs = inputs
         self.losses = loss(module(*inputs)).detach()
         return {name: torch.ones_like(value) for name, value in module.named_parameters()}
@@ -121,6 +123,49 @@ def test_the_number_of_generated_rows_does_not_follow_the_batch(gan: Gan, count:
     watched = Watched()
     step(gan, *real(count), gradient=watched)
     assert len(watched.inputs[0]) - count == 6
+
+
+@pytest.mark.privacy
+def test_a_rows_loss_does_not_depend_on_the_other_records(gan: Gan) -> None:
+    """Rows scaled by the size of the batch would change with every record, and clipping would bound nobody."""
+    images, labels = real(5)
+    many, one = Watched(), Watched()
+    step(deepcopy(gan), images, labels, gradient=many)
+    step(deepcopy(gan), images[:1], labels[:1], gradient=one)
+    torch.testing.assert_close(many.losses[:1], one.losses[:1], rtol=1e-6, atol=0)
+    torch.testing.assert_close(many.losses[5:], one.losses[1:], rtol=1e-6, atol=0)
+
+
+@pytest.mark.privacy
+def test_a_batch_meets_the_mechanism_once(gan: Gan) -> None:
+    """Two noisy answers about one batch cost more than the one that is charged."""
+    watched = Watched()
+    step(gan, *real(5), gradient=watched)
+    assert (watched.calls, len(watched.inputs[0])) == (1, 5 + 6)
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("count", [0, 5])
+def test_generated_rows_are_clipped_as_records_are(gan: Gan, count: int) -> None:
+    """Left as they are, their gradients would drown those of the records, and tempt to clip both in pairs."""
+    before = deepcopy(gan.discriminator.state_dict())
+    gradient = PrivateGradient(clip=1e-4, noise_multiplier=0.0, expected_rows=1, noise=SeededNoise(0))
+    step(gan, *real(count), gradient=gradient, optimizer=sgd(gan.discriminator, rate=1.0))
+    moved = [(tensor - before[name]).flatten() for name, tensor in gan.discriminator.state_dict().items()]
+    length = float(torch.cat(moved).norm())
+    assert 1e-4 < length <= 1e-4 * (count + 6) * (1 + 1e-3)
+
+
+@pytest.mark.privacy
+def test_a_gradient_left_in_the_discriminator_has_no_part_in_its_step(gan: Gan) -> None:
+    dirty = deepcopy(gan)
+    for parameter in dirty.discriminator.parameters():
+        parameter.grad = torch.full_like(parameter, 1e3)
+    for network in (gan, dirty):
+        gradient = PrivateGradient(clip=1.0, noise_multiplier=1.0, expected_rows=10, noise=SeededNoise(0))
+        step(network, *real(4), gradient=gradient)
+    state = dirty.discriminator.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in gan.discriminator.state_dict().items())
 
 
 @pytest.mark.privacy
