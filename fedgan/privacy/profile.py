@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fedgan.privacy.accountant import ACCOUNTANTS
 from fedgan.privacy.accountants.pld import privacy_loss
 from fedgan.privacy.accounting import basic_counts
 from fedgan.privacy.events import Event
 
 LARGEST_EPSILON = 64.0
 """No profile is made where epsilon is above this: no attack tells such an epsilon from a larger one."""
+_HOPELESS = 1.5 * LARGEST_EPSILON
 
 
 class PrivacyProfile:
@@ -49,7 +51,8 @@ def privacy_profile(events: Iterable[Event], *, delta: float, noise_scale: float
     counts = {(rate, noise * noise_scale): count for (rate, noise), count in basic_counts(events)}
     if not counts:
         raise ValueError("there is no event to profile")
-    if min(noise for _, noise in counts) <= 0:
+    # The bound of `rdp` is never that far off, and at once where a distribution takes seconds.
+    if min(noise for _, noise in counts) <= 0 or ACCOUNTANTS["rdp"](counts, delta=delta, coarse=True) > _HOPELESS:
         return None
     loss = privacy_loss(counts, coarse=True)
     profile = None if loss is None else PrivacyProfile(loss)
