@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fedgan.audit.attack.claim import Claim
@@ -13,6 +14,7 @@ from fedgan.audit.attack.guesses import Guesses, Membership, Scores, guess
 from fedgan.audit.attack.noise_family import NoiseFamily
 from fedgan.audit.attack.one_run import one_run_bound
 from fedgan.audit.attack.ranking import auc, tpr_at_fpr
+from fedgan.privacy.events import Event
 
 STRONGEST = "gradient"
 """The attack that is given half of the significance, where others share a run with it."""
@@ -105,15 +107,16 @@ def judge_all(evidence: Sequence[Evidence], *, confidence: float) -> tuple[Findi
     The significance 1 - `confidence` is divided among the attacks before any score is read (Bonferroni), so that
     running more of them makes no false alarm likelier.
     """
-    families: dict[Claim, NoiseFamily] = {}
-    for one in evidence:
-        if one.claim.clients and one.claim not in families:
-            families[one.claim] = NoiseFamily(one.claim.clients, delta=one.claim.delta)
     shares = shares_of([one.attack for one in evidence])
     return tuple(
-        judge(one, family=families.get(one.claim), significance=(1 - confidence) * share)
+        judge(one, family=_family(one.claim.clients, one.claim.delta), significance=(1 - confidence) * share)
         for one, share in zip(evidence, shares, strict=True)
     )
+
+
+@lru_cache(maxsize=16)
+def _family(clients: tuple[tuple[Event, ...], ...], delta: float) -> NoiseFamily | None:
+    return NoiseFamily(clients, delta=delta) if clients else None
 
 
 def shares_of(attacks: Sequence[str]) -> list[float]:

@@ -54,9 +54,9 @@ def test_every_bound_is_held_at_its_share_of_the_significance() -> None:
 def test_more_attacks_beside_it_weaken_a_bound() -> None:
     claim = Claim(1.0, 1e-5)
     alone = judge_all([evidence("gradient", claim, shift=2.0)], confidence=0.95)[0]
-    beside = judge_all(
-        [evidence("gradient", claim, shift=2.0), evidence("input", claim, shift=0.0)], confidence=0.95
-    )[0]
+    beside = judge_all([evidence("gradient", claim, shift=2.0), evidence("input", claim, shift=0.0)], confidence=0.95)[
+        0
+    ]
     for one, other in zip(alone.bounds, beside.bounds, strict=True):
         assert one.epsilon > other.epsilon > 0
 

@@ -82,7 +82,7 @@ def test_more_correct_guesses_never_prove_less() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.5, 2.0])
 def test_a_bound_on_randomised_response_is_wrong_as_often_as_stated(epsilon: float) -> None:
-    """Over 4,000 runs a sound bound at 95 % is above epsilon in 5 % at most: more than 265 happens once in 3e5 times."""
+    """Of 4,000 runs a sound 95 % bound is above epsilon in 5 % at most: more than 265 happens once in 3e5 times."""
     rng = np.random.default_rng(20230515)
     runs, canaries = 4000, 200
     right = math.exp(epsilon) / (1 + math.exp(epsilon))
