@@ -50,7 +50,7 @@ def attack(
     as_json: JsonOption = False,
 ) -> None:
     """Train once with canaries and prove lower bounds on epsilon; exit with 3 where one is above what is claimed."""
-    _check(canaries, images, members, confidence, claim)
+    _check(canaries, images, members, confidence, claim, plot)
     file = RunFolder.open(source).config if source.is_dir() else source
     settings = load_config(file, overrides or [])
     folder = _unused(output or Path("runs") / f"attack-{_name(source)}-{datetime.now():%Y%m%d-%H%M%S}")
@@ -83,6 +83,7 @@ def _attack(
 
     ledgers = folder / "ledgers"
     sites = watched_sites(settings, ledgers, wanted)
+    _begin(folder)
     status: AbstractContextManager[Status | None] = nullcontext() if quiet else stderr.status("training with canaries")
     with status as shown:
 
@@ -103,7 +104,7 @@ def _attack(
     return report, evidence
 
 
-def _check(canaries: int, images: int, members: int, confidence: float, claim: float | None) -> None:
+def _check(canaries: int, images: int, members: int, confidence: float, claim: float | None, plot: Path | None) -> None:
     for name, value in (("--canaries", canaries), ("--images", images), ("--members", members)):
         if value < 0:
             raise bad_value(name, value, "0 or more")
@@ -113,6 +114,8 @@ def _check(canaries: int, images: int, members: int, confidence: float, claim: f
         raise bad_value("--confidence", confidence, "a number between 0 and 1, such as 0.95")
     if claim is not None and not 0 <= claim < float("inf"):
         raise bad_value("--claim", claim, "a number of at least 0")
+    if plot is not None and plot.suffix != ".png":
+        raise UsageError(f"--plot {plot}: give a name that ends in .png")
 
 
 def _name(source: Path) -> str:
@@ -122,11 +125,14 @@ def _name(source: Path) -> str:
 def _unused(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--output {folder} is not empty: an audit keeps ledgers of its own, so give a new folder")
+    return folder
+
+
+def _begin(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--output {folder}: cannot write there: {error.strerror}") from None
-    return folder
 
 
 def _save(folder: Path, settings: Config, report: AttackReport, evidence: list[Evidence]) -> None:

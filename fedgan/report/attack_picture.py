@@ -12,7 +12,7 @@ from fedgan.audit.attack.findings import Evidence, Finding
 from fedgan.audit.attack.ranking import roc_curve
 from fedgan.report.figure import ACCENT, FAINT, INK, new_figure, save_png
 
-_BINS = 40
+_MOST_BINS = 40
 
 
 def attack_picture(evidence: Sequence[Evidence], findings: Sequence[Finding], path: Path) -> None:
@@ -33,7 +33,8 @@ def attack_picture(evidence: Sequence[Evidence], findings: Sequence[Finding], pa
 
 def _draw_scores(axes: Axes, evidence: Evidence, finding: Finding) -> None:
     low, high = np.quantile(evidence.scores, [0.0, 1.0])
-    bins = np.linspace(low, high if high > low else low + 1.0, _BINS + 1).tolist()
+    count = max(10, min(_MOST_BINS, len(evidence.scores) // 10))
+    bins = np.linspace(low, high if high > low else low + 1.0, count + 1).tolist()
     axes.hist(evidence.scores[~evidence.included], bins=bins, color=INK, alpha=0.45, label="out")
     axes.hist(evidence.scores[evidence.included], bins=bins, color=ACCENT, alpha=0.6, label="in")
     best = max(bound.epsilon for bound in finding.bounds)

@@ -25,7 +25,7 @@ from fedgan.privacy.noise import SecureNoise
 from fedgan.training.local import Batches
 from fedgan.training.steps import GradientRule
 
-pytestmark = pytest.mark.privacy
+pytestmark = [pytest.mark.privacy, pytest.mark.slow]
 
 Attack = Callable[..., Finding]
 
