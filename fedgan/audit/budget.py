@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fedgan.audit.guarantee import LevelBudget, charged_levels, finite, level_of, trust_of
 from fedgan.errors import UsageError, bad_value
 from fedgan.privacy.accounting import check_delta, epsilon
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.ledger_line import LedgerLine
+from fedgan.privacy.levels import events_at
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class ClientBudget:
         delta: the delta of the report.
         charges: how many there were.
         head: the hash of its ledger's last line; several ledgers' heads are joined by "+".
+        level: whose presence that epsilon hides: "client" if every charge does, otherwise "record".
+        trust: "aggregator" if a charge trusts the server, otherwise "local".
     """
 
     client: str
@@ -33,10 +37,12 @@ class ClientBudget:
     delta: float
     charges: int
     head: str
+    level: str
+    trust: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a JSON object; an infinite epsilon is null."""
-        return {**asdict(self), "epsilon": _finite(self.epsilon)}
+        return {**asdict(self), "epsilon": finite(self.epsilon)}
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,13 @@ class BudgetReport:
     Attributes:
         epsilon: the largest over the clients: their records are disjoint, so their mechanisms compose in parallel.
         delta: the delta at which every epsilon here holds.
-        level: whose presence is hidden: "record".
+        level: whose presence it hides: the level of all charges, or "record" where both occur, at which every charge
+            bounds something (see `fedgan.privacy.levels`).
         accountant: the accountant that computed it.
         limit: the epsilon that was allowed, if one was given.
         within_limit: whether `epsilon` is at most `limit`; true without a limit.
         clients: one entry a client, by name.
+        levels: one entry for each level that was charged, "record" first; only "record" where nothing was.
     """
 
     epsilon: float
@@ -60,13 +68,15 @@ class BudgetReport:
     limit: float | None
     within_limit: bool
     clients: tuple[ClientBudget, ...]
+    levels: tuple[LevelBudget, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a JSON object; an infinite epsilon is null."""
         return {
             **asdict(self),
-            "epsilon": _finite(self.epsilon),
+            "epsilon": finite(self.epsilon),
             "clients": [client.to_dict() for client in self.clients],
+            "levels": [level.to_dict() for level in self.levels],
         }
 
 
@@ -97,31 +107,48 @@ def audit_budget(
         delta = max((line.delta for ledger in ledgers for line in ledger if line.delta is not None), default=0.0)
     else:
         check_delta(delta)
-    clients = tuple(
-        _client(name, parts, delta, accountant) for name, parts in sorted(_by_client(_without_copies(ledgers)).items())
-    )
-    worst = max(client.epsilon for client in clients)
+    clients = _by_client(_without_copies(ledgers))
+    rows = tuple(_client(name, lines, delta, accountant) for name, lines in clients.items())
+    levels = tuple(_levels(list(clients.values()), delta, accountant))
     return BudgetReport(
-        epsilon=worst,
+        epsilon=levels[0].epsilon,
         delta=delta,
-        level="record",
+        level=levels[0].level,
         accountant=accountant,
         limit=limit,
-        within_limit=limit is None or worst <= limit,
-        clients=clients,
+        within_limit=limit is None or levels[0].epsilon <= limit,
+        clients=rows,
+        levels=levels,
     )
 
 
 def _client(name: str, ledgers: Sequence[list[LedgerLine]], delta: float, accountant: str) -> ClientBudget:
-    events = [line.event for ledger in ledgers for line in ledger if line.event is not None]
+    lines = [line for ledger in ledgers for line in ledger]
+    level = level_of(lines)
     return ClientBudget(
         client=name,
         records=max(ledger[-1].records for ledger in ledgers),
-        epsilon=epsilon(events, delta=delta, accountant=accountant) if events else 0.0,
+        epsilon=_cost(level, lines, delta, accountant),
         delta=delta,
-        charges=len(events),
+        charges=sum(line.event is not None for line in lines),
         head="+".join(ledger[-1].hash for ledger in ledgers),
+        level=level,
+        trust=trust_of(lines),
     )
+
+
+def _levels(clients: Iterable[Sequence[list[LedgerLine]]], delta: float, accountant: str) -> Iterator[LevelBudget]:
+    """Yield what is promised at each level that was charged."""
+    lines_of = [[line for ledger in ledgers for line in ledger] for ledgers in clients]
+    every = [line for lines in lines_of for line in lines]
+    for level in charged_levels(every):
+        worst = max(_cost(level, lines, delta, accountant) for lines in lines_of)
+        yield LevelBudget(level, trust_of(every), worst, delta)
+
+
+def _cost(level: str, lines: Iterable[LedgerLine], delta: float, accountant: str) -> float:
+    events = events_at(level, lines)
+    return epsilon(events, delta=delta, accountant=accountant) if events else 0.0
 
 
 def _ledger_files(paths: Iterable[Path]) -> list[Path]:
@@ -155,8 +182,4 @@ def _by_client(ledgers: Iterable[list[LedgerLine]]) -> dict[str, list[list[Ledge
     clients: dict[str, list[list[LedgerLine]]] = {}
     for ledger in ledgers:
         clients.setdefault(ledger[0].client, []).append(ledger)
-    return clients
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return dict(sorted(clients.items()))

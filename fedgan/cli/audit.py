@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fedgan.audit.budget import BudgetReport, audit_budget
+from fedgan.audit.guarantee import ADVERSARIES, NEIGHBOURS, PROTECTED
 from fedgan.cli.attack import attack
 from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
 from fedgan.cli.options import JsonOption
@@ -47,12 +48,15 @@ def budget(
 
 
 def _print(report: BudgetReport) -> None:
-    table = new_table("client", "records", "charges", "epsilon", "delta", "ledger head")
+    mixed = len({(client.level, client.trust) for client in report.clients}) > 1
+    kinds = ("level", "trust") if mixed else ()
+    table = new_table("client", "records", "charges", *kinds, "epsilon", "delta", "ledger head")
     for client in report.clients:
         table.add_row(
             client.client,
             str(client.records),
             str(client.charges),
+            *(getattr(client, kind) for kind in kinds),
             format_epsilon(client.epsilon),
             f"{client.delta:g}",
             client.head[:12],
@@ -60,10 +64,17 @@ def _print(report: BudgetReport) -> None:
     table.add_section()
     records = str(sum(client.records for client in report.clients))
     charges = str(sum(client.charges for client in report.clients))
-    table.add_row("all", records, charges, format_epsilon(report.epsilon), f"{report.delta:g}", "")
+    whole = (report.level, report.levels[0].trust) if mixed else ()
+    table.add_row("all", records, charges, *whole, format_epsilon(report.epsilon), f"{report.delta:g}", "")
     stdout.print(table)
+    for level in report.levels:
+        show(
+            f"{level.level} level: epsilon {format_epsilon(level.epsilon)} hides {PROTECTED[level.level]}, from "
+            f"{ADVERSARIES[level.trust]} ({NEIGHBOURS[level.level]}; accountant {report.accountant})"
+        )
+    if len(report.levels) > 1:
+        show("both levels were charged: a charge at client level counts at record level with half its noise, unsampled")
     show(
-        f"{report.level} level, adding or removing one record of one client; accountant {report.accountant}. "
         "Clients hold disjoint records, so the largest epsilon holds for all; a person with records at several "
         "clients adds theirs up."
     )

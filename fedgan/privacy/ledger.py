@@ -20,7 +20,8 @@ from fedgan.errors import IntegrityError, UsageError
 from fedgan.files import write_bytes
 from fedgan.privacy.commitment import commitment, write_all
 from fedgan.privacy.events import Event
-from fedgan.privacy.ledger_line import FIRST, VERSION, LedgerLine, encode, parse_line, parse_lines, seal
+from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, parse_line, parse_lines, seal
+from fedgan.privacy.levels import events_at
 
 
 class Ledger:
@@ -79,16 +80,33 @@ class Ledger:
         """Everything charged so far, over all rounds and runs."""
         return tuple(line.event for line in self.lines if line.event is not None)
 
-    def charge(self, event: Event, *, run: str, round: int, clip: float, noise_std: float, delta: float) -> str:
+    def events_at(self, level: str) -> tuple[Event, ...]:
+        """Return everything charged so far as it bears on one "record" or on a whole "client"; see `levels`."""
+        return events_at(level, self.lines)
+
+    def charge(
+        self,
+        event: Event,
+        *,
+        run: str,
+        round: int,
+        clip: float,
+        noise_std: float,
+        delta: float,
+        level: str = DEFAULTS["level"],
+        trust: str = DEFAULTS["trust"],
+    ) -> str:
         """Append a charge and return the new head, after the line has reached the disk.
 
         Args:
             event: what is about to be done to the records.
             run: the name of the run.
             round: the round, from 0 (the warm start) or 1.
-            clip: L2 bound of one record's contribution.
+            clip: L2 bound of the contribution of one record, or of the client at level "client".
             noise_std: standard deviation of the noise, in the units of `clip`.
             delta: the delta of the plan, in (0, 1).
+            level: whose presence the noise hides: "record" or "client".
+            trust: "local", or "aggregator" where the server adds the noise and sees what it is added to.
 
         Raises:
             ValueError: an argument that no ledger line may hold, or the ledger is closed, as after a failed write.
@@ -102,6 +120,7 @@ class Ledger:
             "clip": clip,
             "noise_std": noise_std,
             "delta": delta,
+            **{key: value for key, value in (("level", level), ("trust", trust)) if value != DEFAULTS[key]},
         }
         owner = {key: self.lines[-1].row[key] for key in ("client", "dataset", "records")}
         raw = encode(_row(self.lines, owner, charge))

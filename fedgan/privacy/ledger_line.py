@@ -20,6 +20,11 @@ _COMMON = {"version", "sequence", "time", "client", "dataset", "records", "previ
 _CHARGE = {"run", "round", "event", "clip", "noise_std", "delta"}
 _RECOVERY = {"recovered"}
 
+# What a charge may say besides: whose presence it hides and whom it trusts. The default is never written, so that a
+# charge has one form; "aggregator" means that the server adds the noise, after it has seen the clipped sums.
+DEFAULTS = {"level": "record", "trust": "local"}
+_OTHERS = {"level": ("client",), "trust": ("aggregator",)}
+
 
 @dataclass(frozen=True)
 class LedgerLine:
@@ -57,6 +62,16 @@ class LedgerLine:
     def delta(self) -> float | None:
         """The delta that the charge was planned with; None where there is no event."""
         return None if self.event is None else float(self.row["delta"])
+
+    @property
+    def level(self) -> str:
+        """Whose presence the charge hides: one "record" or the whole "client"."""
+        return str(self.row.get("level", DEFAULTS["level"]))
+
+    @property
+    def trust(self) -> str:
+        """Who has to be trusted: nobody else ("local"), or the server, which adds the noise ("aggregator")."""
+        return str(self.row.get("trust", DEFAULTS["trust"]))
 
     @property
     def hash(self) -> str:
@@ -101,6 +116,8 @@ def parse_line(raw: bytes, before: LedgerLine | None) -> LedgerLine:
     expected = _COMMON | (_CHARGE if "event" in row else _RECOVERY if "recovered" in row else set())
     if row.get("version") != VERSION:
         raise IntegrityError(f"ledger version {row.get('version')!r} is not {VERSION}")
+    if "event" in row:
+        expected |= _OTHERS.keys() & row.keys()
     if set(row) != expected:
         raise IntegrityError(f"its keys differ from the format in {sorted(set(row) ^ expected)}")
     sequence = 0 if before is None else before.sequence + 1
@@ -155,6 +172,9 @@ def _check_types(row: dict[str, Any]) -> None:
             raise IntegrityError(f"{key} is not a number of at least 0")
     if not 0 < row["delta"] < 1:
         raise IntegrityError("delta does not lie in (0, 1)")
+    for key, values in _OTHERS.items():
+        if key in row and row[key] not in values:
+            raise IntegrityError(f"{key} is {row[key]!r}: it is {values[0]!r}, or is not written ({DEFAULTS[key]!r})")
 
 
 def _check_same(row: dict[str, Any], first: dict[str, Any], keys: Iterable[str]) -> None:

@@ -21,10 +21,12 @@ ROUND = SelfComposed(30, PoissonSampled(0.2, Gaussian(3.0)))
 WARM_START = Gaussian(4.0)
 
 
-def ledger(path: Path, client: str, events: list[Event], *, delta: float = 1e-5, records: int = 100) -> Path:
+def ledger(
+    path: Path, client: str, events: list[Event], *, delta: float = 1e-5, records: int = 100, **kind: str
+) -> Path:
     with Ledger.open(path, client=client, dataset=client.encode(), records=records) as opened:
         for number, event in enumerate(events):
-            opened.charge(event, run="run", round=number, clip=1.0, noise_std=3.0, delta=delta)
+            opened.charge(event, run="run", round=number, clip=1.0, noise_std=3.0, delta=delta, **kind)
     return path
 
 
@@ -51,12 +53,25 @@ def test_report_has_the_documented_form_and_values(run: Path) -> None:
         "within_limit": True,
         "clients": (
             [
-                {"client": "00000", "records": 100, "epsilon": first, "delta": 1e-5, "charges": 2, "head": heads[0]},
-                {"client": "00001", "records": 50, "epsilon": second, "delta": 1e-5, "charges": 4, "head": heads[1]},
+                {"client": "00000", "records": 100, "epsilon": first, "delta": 1e-5, "charges": 2, "head": heads[0]}
+                | {"level": "record", "trust": "local"},
+                {"client": "00001", "records": 50, "epsilon": second, "delta": 1e-5, "charges": 4, "head": heads[1]}
+                | {"level": "record", "trust": "local"},
             ]
         ),
+        "levels": [
+            {
+                "level": "record",
+                "trust": "local",
+                "epsilon": second,
+                "delta": 1e-5,
+                "neighbours": "add or remove one record of one client",
+                "protected": "every single record of every client",
+                "from": "everyone, the server and the other clients included",
+            }
+        ],
     }
-    assert list(report) == ["epsilon", "delta", "level", "accountant", "limit", "within_limit", "clients"]
+    assert list(report)[:7] == ["epsilon", "delta", "level", "accountant", "limit", "within_limit", "clients"]
     json.dumps(report, allow_nan=False)
 
 
@@ -116,6 +131,38 @@ def test_a_charge_without_noise_is_beyond_every_limit(tmp_path: Path) -> None:
     assert report.epsilon == math.inf
     assert not report.within_limit
     assert report.to_dict()["epsilon"] is None
+
+
+def test_client_level_alone_is_the_level_of_the_report(tmp_path: Path) -> None:
+    ledger(tmp_path / "a.jsonl", "a", [ROUND, ROUND], level="client", trust="aggregator")
+    ledger(tmp_path / "b.jsonl", "b", [ROUND], level="client")
+    report = audit_budget([tmp_path])
+    assert (report.level, report.epsilon) == ("client", epsilon([ROUND, ROUND], delta=1e-5))
+    assert [(client.level, client.trust) for client in report.clients] == [
+        ("client", "aggregator"),
+        ("client", "local"),
+    ]
+    (only,) = report.to_dict()["levels"]
+    assert (only["level"], only["trust"], only["epsilon"]) == ("client", "aggregator", report.epsilon)
+    assert only["protected"] == "every client, with all its records"
+    assert only["from"].startswith("everyone but the server")
+
+
+@pytest.mark.parametrize("same_client", [True, False])
+def test_both_levels_are_each_what_all_charges_bound(tmp_path: Path, same_client: bool) -> None:
+    """A record within a hidden client moves its contribution by two clips; a hidden record says nothing of a client."""
+    ledger(tmp_path / "a.jsonl", "a", [WARM_START])
+    ledger(tmp_path / ("a.jsonl" if same_client else "b.jsonl"), "a" if same_client else "b", [ROUND], level="client")
+    unsampled = [SelfComposed(30, Gaussian(1.5))]
+    of_records = [epsilon([WARM_START, *unsampled], delta=1e-5)] if same_client else [epsilon(unsampled, delta=1e-5)]
+    report = audit_budget([tmp_path])
+    assert (report.level, report.epsilon) == ("record", of_records[0])
+    assert [(level.level, level.epsilon) for level in report.levels] == [
+        ("record", of_records[0]),
+        ("client", math.inf),
+    ]
+    assert report.to_dict()["levels"][1]["epsilon"] is None
+    assert {client.level for client in report.clients} == ({"record"} if same_client else {"record", "client"})
 
 
 def test_bad_paths_and_values(run: Path, tmp_path: Path) -> None:

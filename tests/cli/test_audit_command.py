@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.events import Gaussian
+from fedgan.privacy.ledger import Ledger, read_ledger
 
 pytestmark = pytest.mark.privacy
 
@@ -49,8 +51,21 @@ def test_json_has_the_form_of_the_design(fedgan: Callable, finished: tuple[Path,
                 "delta": 1e-4,
                 "charges": 3,
                 "head": read_ledger(folder / "ledgers" / f"client-{number:05d}.jsonl")[-1].hash,
+                "level": "record",
+                "trust": "local",
             }
             for number in range(3)
+        ],
+        "levels": [
+            {
+                "level": "record",
+                "trust": "local",
+                "epsilon": epsilon,
+                "delta": 1e-4,
+                "neighbours": "add or remove one record of one client",
+                "protected": "every single record of every client",
+                "from": "everyone, the server and the other clients included",
+            }
         ],
     }
 
@@ -77,6 +92,18 @@ def test_the_table_shows_every_client_and_all(fedgan: Callable, run: Path) -> No
     total = next(line for line in lines if " all " in line)
     for word in ("1437", "9", "9.993"):
         assert f" {word} " in total
+
+
+def test_the_table_shows_level_and_trust_where_they_differ(fedgan: Callable, tmp_path: Path) -> None:
+    charge = {"run": "run", "round": 1, "clip": 1.0, "noise_std": 3.0, "delta": 1e-5}
+    for client, kind in (("a", {"level": "client", "trust": "aggregator"}), ("b", {})):
+        with Ledger.open(tmp_path / f"{client}.jsonl", client=client, dataset=b"", records=10) as ledger:
+            ledger.charge(Gaussian(3.0), **charge, **kind)
+    said = fedgan("audit", "budget", tmp_path).out
+    assert re.search(r"a .* client . +aggr.*\n.*b .* record . +local ", said)
+    record, client = (line for line in said.splitlines() if " level: epsilon " in line)
+    assert "hides every single record of every client, from everyone but the server" in record
+    assert client.startswith("client level: epsilon infinite hides every client")
 
 
 def test_another_delta_is_another_epsilon(fedgan: Callable, run: Path) -> None:

@@ -70,6 +70,38 @@ def test_what_was_charged_is_read_back(path: Path) -> None:
     assert (lines[-1].client, lines[-1].records, lines[-1].delta, lines[0].delta) == ("00000", 287, 1e-5, None)
 
 
+def test_level_and_trust_are_written_only_where_they_differ(path: Path) -> None:
+    with Ledger.open(path, **OWNER) as ledger:
+        ledger.charge(ROUND, round=1, **CHARGE, level="record", trust="local")
+        ledger.charge(ROUND, round=2, **CHARGE, level="client", trust="aggregator")
+        ledger.charge(ROUND, round=3, **CHARGE, trust="aggregator")
+    _, plain, both, trust = rows(path)
+    assert {"level", "trust"}.isdisjoint(plain)
+    assert " ".join(both).endswith("noise_std delta level trust previous hash")
+    assert (both["level"], both["trust"]) == ("client", "aggregator")
+    assert "level" not in trust
+    assert [(line.level, line.trust) for line in read_ledger(path)[1:]] == [
+        ("record", "local"),
+        ("client", "aggregator"),
+        ("record", "aggregator"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"level": "record"}, {"level": "user"}, {"level": None}, {"level": ["client"]}, {"trust": "local"}, {"trust": 1}],
+)
+def test_an_unknown_level_or_trust_is_refused_although_the_chain_holds(path: Path, said: dict[str, Any]) -> None:
+    fill(path, rounds=1)
+    opening, charge = rows(path)
+    changed_rows = (opening, charge | said | {"hash": row_hash(charge | said)})
+    path.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in changed_rows))
+    damaged(path, 2)
+    opening |= {"level": "client"}
+    path.write_text(json.dumps(opening | {"hash": row_hash(opening)}, separators=(",", ":")) + "\n")
+    damaged(path, 1)
+
+
 def test_reopening_continues_the_chain(path: Path) -> None:
     fill(path, rounds=2)
     with Ledger.open(path, **OWNER) as ledger:
@@ -126,7 +158,8 @@ def test_a_failed_write_closes_the_ledger(path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "change", [{"delta": 0.0}, {"clip": -1.0}, {"noise_std": float("nan")}, {"round": -1}, {"run": 3}]
+    "change",
+    [{"delta": 0.0}, {"clip": -1.0}, {"noise_std": float("nan")}, {"round": -1}, {"run": 3}, {"level": "none"}],
 )
 def test_what_could_not_be_read_is_never_written(path: Path, change: dict[str, Any]) -> None:
     with Ledger.open(path, **OWNER) as ledger:

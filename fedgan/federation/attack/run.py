@@ -21,8 +21,9 @@ from fedgan.federation.relay import client_app
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
-from fedgan.federation.simulation import check_names, server_of
-from fedgan.federation.sites import gan_of, ledger_path, use_threads
+from fedgan.federation.server_setup import server_of
+from fedgan.federation.simulation import check_names
+from fedgan.federation.sites import fraction_asked, gan_of, ledger_path, use_threads
 from fedgan.federation.strategy import GanStrategy, discover
 from fedgan.seeding import derive_seed
 
@@ -70,11 +71,11 @@ def run_with_canaries(
     """
     grid = InProcessGrid(client_app(lambda context: sites.vault(int(context.node_config["partition-id"]))), len(sites))
     clients = discover(grid, timeout=None)
-    server = server_of(config, clients)
+    server = server_of(config, [node.description for node in clients.values()])
     strategy = GanStrategy(
         server,
         clients,
-        fraction=config.federation.fraction,
+        fraction=fraction_asked(config),
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,

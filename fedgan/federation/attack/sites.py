@@ -104,8 +104,5 @@ class WatchedSites(Sites):
 
 
 def widened(plan: PrivacyPlan, records: int) -> PrivacyPlan:
-    """Return `plan` for more `records` at the same noise and steps, and at its sampling rate or just below it.
-
-    A batch is a whole number on average, so the rate falls by less than 1/records and the cost never rises.
-    """
-    return replace(plan, records=records, expected_batch=plan.expected_batch * records // plan.records)
+    """Return `plan` for more `records`: the same rate, noise, clip and steps, so that everyone's cost is the same."""
+    return replace(plan, records=records)

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from fedgan.audit.attack.guesses import Scores
 from fedgan.audit.attack.likelihood import step_evidence
+from fedgan.data.sampling import uniform_indices
 from fedgan.federation.attack.gradient import CanaryGradient
 from fedgan.federation.attack.records import ClientCanaries
 from fedgan.federation.requests import Description, EmbedRequest, Release, TrainRequest
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.privacy.noise import NoiseSource
 from fedgan.privacy.plan import PrivacyPlan
+from fedgan.seeding import derive_seed
+from fedgan.training.local import Batches
 from fedgan.training.steps import GradientRule
 
 
@@ -123,6 +126,14 @@ class WatchedVault(Vault):
         release = super().train(request)
         self._watch.see_round(self._training.gan.discriminator)
         return release
+
+    def _batches(self, round_number: int) -> Batches:
+        """Return the vault's own batches; without a guarantee larger ones, so that each row is drawn as in the run."""
+        if self._plan.level != "none" or self._training.algorithm.releases == "gradient_sum":
+            return super()._batches(round_number)
+        rng = np.random.default_rng(derive_seed(self._seed, "batches", self._client, round_number))
+        size = int(self._plan.expected_batch)
+        return lambda: self._drawn(uniform_indices(self._plan.records, size, rng))
 
     def _gradient(self) -> GradientRule:
         rule = super()._gradient()

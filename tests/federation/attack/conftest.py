@@ -42,7 +42,7 @@ def plan_of() -> Callable[..., PrivacyPlan]:
         return make_plan(
             level=level,  # type: ignore[arg-type]
             records=48,
-            batch_size=batch_size,
+            probability=batch_size / 48,
             clip=0.5,
             epsilon=epsilon,
             delta=DELTA,
@@ -70,7 +70,9 @@ def watched_vault(
     ) -> tuple[WatchedVault, Watch]:
         plan = widened(plan, len(canaries.records))
         watch = Watch(canaries, plan, make_gan().discriminator)
-        training = LocalTraining(ALGORITHMS["dp_fedavg_gan"], make_gan(seed=9), optimisation, LOSSES[loss], 0.0, None)
+        training = LocalTraining(
+            ALGORITHMS["dp_fedavg_gan"], make_gan(seed=9), 5, optimisation, LOSSES[loss], 0.0, None
+        )
         vault = kind(
             "00000",
             watch,

@@ -60,7 +60,7 @@ class ClippedAfterTheSum:
         factor = min(1.0, self.sound.clip / float(norm))
         std = self.sound.noise_multiplier * self.sound.clip / self.sound.expected_rows
         return {
-            name: factor * gradient + self.sound.noise.normal(tuple(gradient.shape), std)
+            name: factor * gradient + self.sound.noise.normal(tuple(gradient.shape), std).to(gradient)
             for name, gradient in zip(parameters, gradients, strict=True)
         }
 
@@ -79,7 +79,8 @@ class NotClipped:
         gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True, materialize_grads=True)
         std = self.sound.noise_multiplier * self.sound.clip
         return {
-            name: (gradient + self.sound.noise.normal(tuple(gradient.shape), std)) / self.sound.expected_rows
+            name: (gradient + self.sound.noise.normal(tuple(gradient.shape), std).to(gradient))
+            / self.sound.expected_rows
             for name, gradient in zip(parameters, gradients, strict=True)
         }
 

@@ -37,9 +37,9 @@ def audit(tiny_config: Callable[..., Config], tmp_path: Path) -> Callable[..., t
     return run
 
 
-@pytest.mark.parametrize("algorithm", ["fedgan", "dp_fedavg_gan"])
-def test_every_attack_sees_its_canaries(audit: Callable, algorithm: str) -> None:
-    sites, evidence = audit(f"federation.algorithm='{algorithm}'")
+@pytest.mark.parametrize(("algorithm", "steps"), [("fedgan", 2), ("dp_fedavg_gan", 2), ("fedsgd", 1)])
+def test_every_attack_sees_its_canaries(audit: Callable, algorithm: str, steps: int) -> None:
+    sites, evidence = audit(f"federation.algorithm='{algorithm}'", f"federation.local_steps={steps}")
     assert [one.attack for one in evidence] == ["gradient", "input", "distance", "density"]
     assert [len(one.scores) for one in evidence] == [60, 12, 20, 20]
     assert all(np.isfinite(one.scores).all() and np.ptp(one.scores) > 0 for one in evidence)
@@ -108,6 +108,16 @@ def test_the_client_with_fewest_records_is_watched_by_default(
     ("overrides", "clients", "message"),
     [
         (["federation.rounds=0"], (), "federation.rounds = 0"),
+        (
+            ["federation.algorithm='dp_fedavg_gan'", "privacy.level='client'", "privacy.trust='aggregator'"],
+            (),
+            "audit attack: canaries are records",
+        ),
+        (
+            ["federation.algorithm='fedsgd'", "federation.local_steps=1", "privacy.trust='aggregator'"],
+            (),
+            "the attacker sees what clients send",
+        ),
         ([], ("00003",), "00003"),
         ([], ("zero",), "'zero' is unknown"),
         (["partition.clients=25"], ("0",), "clients are 00000 to 00024"),
