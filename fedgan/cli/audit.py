@@ -9,10 +9,13 @@ import typer
 
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.audit.guarantee import ADVERSARIES, NEIGHBOURS, PROTECTED
+from fedgan.cli.attack import attack
 from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
 from fedgan.cli.options import JsonOption
 
 audit = typer.Typer(help="Check privacy budgets without the data.", no_args_is_help=True, rich_markup_mode=None)
+
+audit.command()(attack)
 
 _OVER_LIMIT = 3
 

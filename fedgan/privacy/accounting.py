@@ -29,7 +29,7 @@ def epsilon(events: Iterable[Event], *, delta: float, accountant: str = "pld") -
     Raises:
         UsageError: `delta` out of range, an unknown accountant, or an event that it cannot interpret.
     """
-    return _epsilon(_basic_counts(events), check_delta(delta), accountant, coarse=False)
+    return _epsilon(basic_counts(events), check_delta(delta), accountant, coarse=False)
 
 
 def calibrate_noise(
@@ -57,7 +57,7 @@ def calibrate_noise(
     check_delta(delta)
 
     def cost(noise: float, *, coarse: bool) -> float:
-        return _epsilon(_basic_counts(events_of(noise)), delta, accountant, coarse=coarse)
+        return _epsilon(basic_counts(events_of(noise)), delta, accountant, coarse=coarse)
 
     floor = cost(_MOST_NOISE, coarse=False)
     if floor > target_epsilon:
@@ -85,7 +85,8 @@ _NO_NOISE = 1e-9  # an epsilon above 1e17 is none, and its powers overflow
 _MOST_COUNT = 10**12  # more repetitions than any training has: the bound given up for them is still a bound
 
 
-def _basic_counts(events: Iterable[Event]) -> _Counts:
+def basic_counts(events: Iterable[Event]) -> _Counts:
+    """Return how often each subsampled Gaussian (sampling probability, noise multiplier) ran in `events`."""
     counts: Counter[tuple[float, float]] = Counter()
     for event, count in tally(events).items():
         probability, noise = basic_mechanism(event)

@@ -27,15 +27,23 @@ def pld(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool
     Where epsilon is in the thousands, or one release with a noise multiplier below 0.05 takes part (an epsilon of over
     280), it is the bound of `rdp`.
     """
+    loss = privacy_loss(counts, coarse=coarse)
+    if loss is None:
+        return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+    return float(loss.get_epsilon_for_delta(delta))
+
+
+def privacy_loss(counts: Mapping[tuple[float, float], int], *, coarse: bool) -> Any | None:
+    """Return dp_accounting's PrivacyLossDistribution of the composition, or None where it would not fit or overflow."""
     interval = _interval(counts, _COARSE if coarse else INTERVAL)
     if interval > _WIDEST or min(noise for _, noise in counts) < _LEAST_NOISE:
-        return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+        return None
     # Sorted, so that the order of events never changes the last digits of epsilon.
     parts = [_composed(*mechanism, count, interval) for mechanism, count in sorted(counts.items())]
     total = parts[0]
     for part in parts[1:]:
         total = total.compose(part)
-    return float(total.get_epsilon_for_delta(delta))
+    return total
 
 
 @lru_cache(maxsize=16)
