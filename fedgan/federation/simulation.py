@@ -40,10 +40,11 @@ from fedgan.federation.sites import (
     use_threads,
 )
 from fedgan.federation.strategy import GanStrategy, Node, Observer, discover
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
+from fedgan.training.critic import check_clipping_engine
 from fedgan.training.ladder import Ladder, fixed_ladder
 
 _LOGGER = logging.getLogger(__name__)
@@ -74,10 +75,15 @@ def check_names(config: Config) -> None:
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
         (LOSSES, config.loss.name),
+        (PENALTIES, config.loss.penalty),
         (ENGINES, config.privacy.clipping_engine),
         *((METRICS, name.strip()) for name in config.evaluation.metrics.split(",")),
     ):
         registry[name]  # type: ignore[index]
+    if _private(config):
+        check_clipping_engine(
+            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+        )
     pick_device(config.device)
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

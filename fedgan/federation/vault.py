@@ -201,13 +201,14 @@ class Vault:
     def _gradient(self) -> GradientRule:
         plan = self._plan
         if plan.level == "none":
-            return PlainGradient()
+            return PlainGradient(self._training.optimisation.microbatch)
         return PrivateGradient(
             clip=plan.clip,
             noise_multiplier=plan.noise_multiplier,
             expected_rows=plan.expected_batch + self._training.optimisation.batch_size,
             noise=self._noise,
             engine=plan.clipping_engine,
+            microbatch=self._training.optimisation.microbatch,
         )
 
     def _batches(self, round_number: int) -> Batches:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.privacy.clipping import LossFunction, clipped_gradient_sum
+from fedgan.privacy.clipping.microbatches import loss_of_slice
 from fedgan.privacy.noise import NoiseSource
 
 
@@ -20,17 +21,29 @@ class Gradient(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class PlainGradient:
-    """The gradient of the mean loss, without any privacy."""
+    """The gradient of the mean loss, without any privacy.
+
+    Args:
+        microbatch: rows to work on at a time, so that memory does not grow with the batch; 0 for all at once.
+    """
+
+    microbatch: int = 0
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the gradient of the mean over the batch; zeros where the batch is empty or a parameter unused."""
         parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
         if inputs[0].shape[0] == 0:
             return {name: torch.zeros_like(value).detach() for name, value in parameters.items()}
-        mean = loss(module(*inputs)).mean()
-        gradients = torch.autograd.grad(mean, list(parameters.values()), allow_unused=True, materialize_grads=True)
-        return dict(zip(parameters, gradients, strict=True))
+        rows = len(inputs[0])
+        totals: list[Tensor] = []
+        for start in range(0, rows, self.microbatch or rows):
+            part = tuple(values[start : start + (self.microbatch or rows)] for values in inputs)
+            share = loss_of_slice(loss, start, rows)(module(*part)).sum() / rows
+            found = torch.autograd.grad(share, list(parameters.values()), allow_unused=True, materialize_grads=True)
+            totals = [total + value for total, value in zip(totals, found, strict=True)] if totals else [*found]
+        return dict(zip(parameters, totals, strict=True))
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class PrivateGradient:
         expected_rows: the expected number of rows of a batch, fixed in advance. The realised number is private.
         noise: where the noise comes from.
         engine: a name in `fedgan.privacy.clipping.ENGINES`.
+        microbatch: rows to work on at a time, so that memory does not grow with the batch; 0 for all at once.
     """
 
     clip: float
@@ -56,10 +70,13 @@ class PrivateGradient:
     expected_rows: float
     noise: NoiseSource
     engine: str = "book_keeping"
+    microbatch: int = 0
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the private gradient of every trainable parameter; an empty batch gets its noise like any other."""
-        sums, _ = clipped_gradient_sum(module, inputs, loss, max_norm=self.clip, engine=self.engine)
+        sums, _ = clipped_gradient_sum(
+            module, inputs, loss, max_norm=self.clip, engine=self.engine, microbatch=self.microbatch or None
+        )
         sizes = [total.numel() for total in sums.values()]
         noise = self.noise.normal((sum(sizes),), self.noise_multiplier * self.clip)
         return {

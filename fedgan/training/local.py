@@ -18,7 +18,11 @@ Batches = Callable[[], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Sizes and Adam's constants of both networks."""
+    """Sizes and Adam's constants of both networks.
+
+    Attributes:
+        microbatch: rows of a discriminator step to work on at a time; 0 for all at once.
+    """
 
     batch_size: int
     generator_batch_size: int
@@ -26,6 +30,7 @@ class Optimisation:
     generator_learning_rate: float
     beta1: float
     beta2: float
+    microbatch: int = 0
 
     def for_discriminator(self, gan: Gan) -> torch.optim.Optimizer:
         """Return a fresh Adam for the discriminator."""

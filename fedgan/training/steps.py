@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fedgan.losses import GanLoss
 from fedgan.training.gan import Gan, frozen
+from fedgan.training.objective import discriminator_objective
 
 Anchor = Callable[[Tensor, Tensor], Tensor]
 """Maps generated images (N, C, H, W) and labels (N,) to a scalar that is added to the generator's loss."""
@@ -48,19 +49,17 @@ def discriminator_step(
         images: real images (B, C, H, W) in [-1, 1]; B may be 0.
         labels: their labels (B,) int64.
         fakes: generated rows to add.
+        loss: with a penalty, that of a real row is part of the row's loss and so of what is clipped.
         rng: draws latents and labels of the generated rows.
     """
     gan.generator.eval()  # its running statistics move in its own steps alone
     with torch.no_grad():
         fake_images, fake_labels = gan.fakes(fakes, rng)
-    real_rows = len(images)
-
-    def row_losses(logits: Tensor) -> Tensor:
-        return torch.cat([loss.real(logits[:real_rows]), loss.fake(logits[real_rows:])])
-
-    rows = (torch.cat([images, fake_images]), torch.cat([labels, fake_labels]))
-    gradients = gradient(gan.discriminator, rows, row_losses)
-    for name, parameter in gan.discriminator.named_parameters():
+    critic, rows, row_losses = discriminator_objective(
+        gan, (images, labels), (fake_images, fake_labels), loss=loss, rng=rng
+    )
+    gradients = gradient(critic, rows, row_losses)
+    for name, parameter in critic.named_parameters():
         parameter.grad = gradients.get(name)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -82,7 +81,7 @@ def generator_step(
     gan.generator.train()
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
-        logits = gan.discriminator(images, labels)
+        logits = gan.critic(images, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)
