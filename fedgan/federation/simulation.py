@@ -39,10 +39,11 @@ from fedgan.federation.sites import (
     use_threads,
 )
 from fedgan.federation.strategy import GanStrategy, Observer, discover
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
+from fedgan.training.critic import check_clipping_engine
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,15 +73,21 @@ def check_names(config: Config) -> None:
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
         (LOSSES, config.loss.name),
+        (PENALTIES, config.loss.penalty),
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
     choose_metrics(config.evaluation.metrics)
+    if _private(config):
+        check_clipping_engine(
+            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+        )
     pick_device(config.device)
     check_combination(
         level=config.privacy.level,
         trust=config.privacy.trust,
         algorithm=config.federation.algorithm,
+        penalty=config.loss.penalty,
         local_steps=config.federation.local_steps,
         aggregation=config.federation.aggregation,
         minimum_clients=config.federation.minimum_clients,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -33,6 +34,30 @@ def test_json_is_one_document_with_the_ledgers_figures(finished: tuple[Path, str
     ]
     assert [client["records"] for client in summary["clients"]] == [479, 479, 479]
     assert list(summary["metrics"]) == ["logistic_regression"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss.penalty": "r1", "loss.name": "hinge"},
+        {"loss.penalty": "gradient_penalty", "loss.name": "wasserstein", "training.microbatch": 50},
+        {"training.precision": "bfloat16", "model.name": "dcgan", "model.width": 4},
+        {"training.precision": "bfloat16", "loss.penalty": "r1", "privacy.level": "none", "training.microbatch": 7},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_a_run_with_settings_of_the_step(
+    fedgan: Callable[..., Any], config: Path, tiny: list[str], tmp_path: Path, settings: dict[str, object]
+) -> None:
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run = fedgan("simulate", config, *tiny, *sets, "--output", tmp_path / "run", "--json")
+    assert run.code == 0, run.err
+    summary = json.loads(run.out)
+    assert (summary["epsilon"] is None) == (settings.get("privacy.level") == "none")
+    fields = load_config(tmp_path / "run" / "config.toml").model_dump()
+    for key, value in settings.items():
+        table, _, name = key.partition(".")
+        assert fields[table][name] == value
 
 
 def test_the_run_folder_holds_what_the_design_says(run: Path) -> None:

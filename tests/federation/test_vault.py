@@ -29,8 +29,10 @@ from fedgan.federation.requests import Description, EmbedRequest, Refusal, Relea
 from fedgan.federation.server import Server
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.noise import SeededNoise
+from fedgan.training.local import Optimisation
 from fedgan.training.warm_start import FeatureMap, embed
 
 pytestmark = pytest.mark.privacy
@@ -419,7 +421,7 @@ class NoiseAlone:
         self._source = SeededNoise(1)
 
     def __call__(self, module: torch.nn.Module, inputs: Any, loss: Any) -> dict[str, Tensor]:
-        return {name: self._source.normal(tuple(value.shape), 0.1) for name, value in module.named_parameters()}
+        return {name: self._source.normal(tuple(value.shape), 0.1).float() for name, value in module.named_parameters()}
 
 
 @pytest.mark.parametrize("algorithm", ["fedgan", "dp_fedavg_gan"])
@@ -446,6 +448,53 @@ def test_nothing_but_the_private_gradient_tells_of_the_records(
             assert release.arrays.keys() == wanted.arrays.keys()
             for name, array in wanted.arrays.items():
                 np.testing.assert_array_equal(release.arrays[name], array, err_msg=name)
+
+
+class Drawn(Recording):
+    """Puts every record into every batch, or none into any."""
+
+    def __init__(self, coin: float) -> None:
+        super().__init__()
+        self._coin = coin
+
+    def uniform(self, count: int) -> np.ndarray:
+        return np.full(count, self._coin)
+
+
+def test_sums_are_divided_by_the_expected_rows_and_clipped_as_planned(make_vault: MakeVault) -> None:
+    vault = make_vault()
+    gradient = vault._gradient()
+    assert isinstance(gradient, PrivateGradient)
+    assert gradient.expected_rows == 12 + 12  # expected records and constant generated rows, whatever is drawn
+    assert (gradient.clip, gradient.noise_multiplier) == (vault._plan.clip, vault._plan.noise_multiplier)
+    assert (gradient.engine, gradient.microbatch) == ("opacus", 0)
+
+
+def test_microbatches_reach_both_gradients(make_vault: MakeVault, optimisation: Optimisation) -> None:
+    for level in ("record", "none"):
+        vault = make_vault(level=level)
+        vault._training = replace(vault._training, optimisation=replace(optimisation, microbatch=5))
+        gradient = vault._gradient()
+        assert isinstance(gradient, PrivateGradient if level == "record" else PlainGradient)
+        assert gradient.microbatch == 5
+
+
+def test_nothing_beside_the_networks_follows_the_records(
+    make_vault: MakeVault,
+    request_of: Callable[..., TrainRequest],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Batches of all records and of none: as many steps, as much noise, as many generated images, not a word."""
+    seen = []
+    for coin in (0.0, 0.999):
+        noise = Drawn(coin)
+        with caplog.at_level(logging.DEBUG):
+            release = make_vault(noise=noise, lifetime_epsilon=100.0).train(request_of(run=str(coin)))
+        seen.append((noise.stds, noise.sizes, release.round, release.noise_std, release.generator_steps))
+    assert seen[0] == seen[1]
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, gan_loss
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SeededNoise
 from fedgan.training.gan import Gan
@@ -175,6 +175,72 @@ def test_an_empty_private_batch_is_a_step_with_noise(gan: Gan) -> None:
     step(gan, *real(0), gradient=gradient)
     for name, tensor in gan.discriminator.state_dict().items():
         assert bool((tensor != before[name]).all()), name
+
+
+PENALTIES = ["none", "r1", "gradient_penalty"]
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows(gan: Gan, penalty: str) -> None:
+    """The whole step, whichever record is left out; the others and the generated rows keep their part."""
+    images, labels = real(4)
+    rate, clip, expected_rows = 0.1, 0.01, 10.0
+    ends = []
+    for left_out in (None, 0, 1, 3):
+        kept = [row for row in range(4) if row != left_out]
+        network = deepcopy(gan)
+        step(
+            network,
+            images[kept],
+            labels[kept],
+            loss=gan_loss("non_saturating", penalty=penalty, penalty_weight=10.0),
+            gradient=PrivateGradient(
+                clip=clip, noise_multiplier=0.0, expected_rows=expected_rows, noise=SeededNoise(0)
+            ),
+            optimizer=sgd(network.discriminator, rate),
+        )
+        ends.append(torch.cat([value.detach().flatten() for value in network.discriminator.parameters()]).double())
+    for end in ends[1:]:  # every gradient is above so small a clip, so each record takes its full share
+        assert float((ends[0] - end).norm()) == pytest.approx(rate * clip / expected_rows, rel=0.01)
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("private", [False, True])
+def test_the_public_stream_advances_alike_whatever_the_batch(
+    make_gan: Callable[..., Gan], penalty: str, private: bool
+) -> None:
+    """Else what the generator's next step draws would tell how many records were in the batch."""
+    states = []
+    for count in (0, 1, 40):
+        gan, rng = make_gan(), stream(0, "step")
+        gradient = PrivateGradient(1.0, 1.0, 10.0, SeededNoise(0)) if private else PlainGradient()
+        step(
+            gan,
+            *real(count),
+            rng=rng,
+            gradient=gradient,
+            optimizer=sgd(gan.discriminator),
+            loss=gan_loss("hinge", penalty=penalty, penalty_weight=1.0),
+        )
+        states.append(rng.get_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_is_that_of_forward_passes_alone(make_gan: Callable[..., Gan], precision: str) -> None:
+    gan = make_gan()
+    gan.precision = precision  # type: ignore[assignment]
+    seen: set[torch.dtype] = set()
+    for layer in (gan.discriminator.get_submodule("hidden.1"), gan.generator.get_submodule("hidden.0")):
+        layer.register_forward_hook(lambda layer, inputs, output: seen.add(output.dtype))
+    step(gan, *real(5))
+    take(gan)
+    assert seen == {getattr(torch, precision)}
+    for module in (gan.discriminator, gan.generator):
+        assert {value.dtype for value in module.state_dict().values()} == {torch.float32}
 
 
 # Generator

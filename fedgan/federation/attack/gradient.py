@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.privacy.gradient import PrivateGradient
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 
 EXCESS = 1000.0
 """The length of a canary's gradient before clipping, in units of the clip (times the loss' slope at 0, about 1)."""

@@ -19,7 +19,7 @@ from fedgan.privacy.noise import NoiseSource
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.seeding import derive_seed
 from fedgan.training.local import Batches
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 
 
 class Watch:

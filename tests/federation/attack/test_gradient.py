@@ -13,7 +13,7 @@ from fedgan.losses import LOSSES
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SeededNoise
 from fedgan.training.gan import Gan
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 
 pytestmark = pytest.mark.privacy
 

@@ -23,7 +23,7 @@ from fedgan.federation.vault import Vault
 from fedgan.privacy.gradient import PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.training.local import Batches
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 
 pytestmark = [pytest.mark.privacy, pytest.mark.slow]
 
