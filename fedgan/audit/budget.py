@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedgan.audit.guarantee import LevelBudget, charged_levels, finite, level_of, trust_of
-from fedgan.errors import UsageError, bad_value
+from fedgan.audit.guarantee import LevelBudget, finite
+from fedgan.audit.paths import ledger_files
+from fedgan.audit.summary import Charge, LedgerSummary, events_of, levels_of, summarise, trust_of
+from fedgan.errors import bad_value
 from fedgan.privacy.accounting import check_delta, epsilon
-from fedgan.privacy.ledger import read_ledger
-from fedgan.privacy.ledger_line import LedgerLine
-from fedgan.privacy.levels import events_at
+from fedgan.privacy.ledger_scan import scan_ledger
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,9 @@ def audit_budget(
     """
     if limit is not None and not 0 <= limit < math.inf:
         raise bad_value("limit", limit, "a number of at least 0")
-    if not paths:
-        raise UsageError("no path was given: name a run folder, a ledger folder or a ledger file")
-    ledgers = [read_ledger(file) for file in _ledger_files(paths)]
+    ledgers = [summarise(file, scan_ledger(file)) for file in ledger_files(paths)]
     if delta is None:
-        delta = max((line.delta for ledger in ledgers for line in ledger if line.delta is not None), default=0.0)
+        delta = max(ledger.delta for ledger in ledgers)
     else:
         check_delta(delta)
     clients = _by_client(_without_copies(ledgers))
@@ -122,64 +121,50 @@ def audit_budget(
     )
 
 
-def _client(name: str, ledgers: Sequence[list[LedgerLine]], delta: float, accountant: str) -> ClientBudget:
-    lines = [line for ledger in ledgers for line in ledger]
-    level = level_of(lines)
+def _client(name: str, ledgers: Sequence[LedgerSummary], delta: float, accountant: str) -> ClientBudget:
+    charges = _charges(ledgers)
+    level = levels_of(charges)[0]
     return ClientBudget(
         client=name,
-        records=max(ledger[-1].records for ledger in ledgers),
-        epsilon=_cost(level, lines, delta, accountant),
+        records=max(ledger.records for ledger in ledgers),
+        epsilon=cost(charges, level, delta, accountant),
         delta=delta,
-        charges=sum(line.event is not None for line in lines),
-        head="+".join(ledger[-1].hash for ledger in ledgers),
+        charges=charges.total(),
+        head="+".join(ledger.head for ledger in ledgers),
         level=level,
-        trust=trust_of(lines),
+        trust=trust_of(charges),
     )
 
 
-def _levels(clients: Iterable[Sequence[list[LedgerLine]]], delta: float, accountant: str) -> Iterator[LevelBudget]:
+def _levels(clients: Iterable[Sequence[LedgerSummary]], delta: float, accountant: str) -> Iterator[LevelBudget]:
     """Yield what is promised at each level that was charged."""
-    lines_of = [[line for ledger in ledgers for line in ledger] for ledgers in clients]
-    every = [line for lines in lines_of for line in lines]
-    for level in charged_levels(every):
-        worst = max(_cost(level, lines, delta, accountant) for lines in lines_of)
-        yield LevelBudget(level, trust_of(every), worst, delta)
+    charges_of = [_charges(ledgers) for ledgers in clients]
+    kinds = {charge for charges in charges_of for charge in charges}
+    for level in levels_of(kinds):
+        worst = max(cost(charges, level, delta, accountant) for charges in charges_of)
+        yield LevelBudget(level, trust_of(kinds), worst, delta)
 
 
-def _cost(level: str, lines: Iterable[LedgerLine], delta: float, accountant: str) -> float:
-    events = events_at(level, lines)
-    return epsilon(events, delta=delta, accountant=accountant) if events else 0.0
+def cost(charges: Counter[Charge], level: str, delta: float, accountant: str) -> float:
+    """Return the epsilon at `delta` of `charges` for the presence of one "record" or one "client"."""
+    return epsilon(events_of(charges, level), delta=delta, accountant=accountant) if charges else 0.0
 
 
-def _ledger_files(paths: Iterable[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_file():
-            files.append(path)
-            continue
-        if not path.is_dir():
-            raise UsageError(f"{path} does not exist: name a run folder, a ledger folder or a ledger file")
-        folder = path / "ledgers" if (path / "ledgers").is_dir() else path
-        found = sorted(folder.glob("*.jsonl"))
-        found = [file for file in found if file.name != "metrics.jsonl"]
-        if not found:
-            raise UsageError(f"{path} holds no ledger (*.jsonl): a run at privacy.level = 'none' keeps none")
-        files += found
-    return files
+def _charges(ledgers: Iterable[LedgerSummary]) -> Counter[Charge]:
+    return sum((ledger.charges for ledger in ledgers), Counter())
 
 
-def _without_copies(ledgers: Iterable[list[LedgerLine]]) -> list[list[LedgerLine]]:
+def _without_copies(ledgers: Iterable[LedgerSummary]) -> list[LedgerSummary]:
     """Drop ledgers that another one contains from its first line on."""
-    kept: list[list[LedgerLine]] = []
-    for ledger in sorted(ledgers, key=len, reverse=True):
-        position = len(ledger) - 1
-        if not any(other[position].hash == ledger[position].hash for other in kept):  # equal hashes: equal pasts
+    kept: list[LedgerSummary] = []
+    for ledger in sorted(ledgers, key=lambda ledger: ledger.lines, reverse=True):
+        if not any(other.continues(ledger) for other in kept):
             kept.append(ledger)
     return kept
 
 
-def _by_client(ledgers: Iterable[list[LedgerLine]]) -> dict[str, list[list[LedgerLine]]]:
-    clients: dict[str, list[list[LedgerLine]]] = {}
+def _by_client(ledgers: Iterable[LedgerSummary]) -> dict[str, list[LedgerSummary]]:
+    clients: dict[str, list[LedgerSummary]] = {}
     for ledger in ledgers:
-        clients.setdefault(ledger[0].client, []).append(ledger)
+        clients.setdefault(ledger.client, []).append(ledger)
     return dict(sorted(clients.items()))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from fedgan.privacy.ledger_line import DEFAULTS, LedgerLine
 
 NEIGHBOURS = {"record": "add or remove one record of one client", "client": "add or remove one client"}
 PROTECTED = {"record": "every single record of every client", "client": "every client, with all its records"}
@@ -43,22 +40,6 @@ class LevelBudget:
             "protected": PROTECTED[self.level],
             "from": ADVERSARIES[self.trust],
         }
-
-
-def charged_levels(lines: Iterable[LedgerLine]) -> list[str]:
-    """Return the levels of the charges in `lines`, "record" first and alone where there are none."""
-    found = {line.level for line in lines if line.event is not None}
-    return sorted(found, reverse=True) or [DEFAULTS["level"]]
-
-
-def level_of(lines: Iterable[LedgerLine]) -> str:
-    """Return the level at which every charge in `lines` bounds something."""
-    return charged_levels(lines)[0]
-
-
-def trust_of(lines: Iterable[LedgerLine]) -> str:
-    """Return the trust under which every charge in `lines` bounds something."""
-    return "aggregator" if any(line.trust == "aggregator" for line in lines) else DEFAULTS["trust"]
 
 
 def finite(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.audit.guarantee import ADVERSARIES, NEIGHBOURS, PROTECTED
 from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
 from fedgan.cli.options import JsonOption
+from fedgan.errors import IntegrityError
 
 audit = typer.Typer(help="Check privacy budgets without the data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,6 +44,33 @@ def budget(
         if not as_json:
             say(f"fedgan: over the limit: epsilon {format_epsilon(report.epsilon)} > {limit:g}")
         raise typer.Exit(_OVER_LIMIT)
+
+
+@audit.command()
+def verify(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check every line of the ledgers, and a run's card and checkpoints against them."""
+    from fedgan.audit.verify import verify as verify_paths
+
+    report = verify_paths(paths, workers=os.cpu_count() or 1)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        lines = sum(ledger.lines for ledger in report.ledgers)
+        for warning in report.warnings:
+            say(f"warning: {warning}")
+        for fault in report.faults[1:]:
+            say(f"also: {fault}")
+        show(f"{len(report.ledgers)} ledgers hold, {lines} lines")
+        if report.intact:
+            for run in report.runs:
+                show(f"{run}: card and checkpoints fit the weights and the ledgers")
+    if not report.intact:
+        raise IntegrityError(str(report.faults[0]))
 
 
 def _print(report: BudgetReport) -> None:
