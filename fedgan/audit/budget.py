@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fedgan.audit.guarantee import LevelBudget, finite
+from fedgan.audit.parallel import each
 from fedgan.audit.paths import ledger_files
-from fedgan.audit.summary import Charge, LedgerSummary, events_of, levels_of, summarise, trust_of
+from fedgan.audit.summary import Charge, LedgerSummary, events_of, levels_of, read_summary, trust_of
 from fedgan.errors import bad_value
 from fedgan.privacy.accounting import check_delta, epsilon
-from fedgan.privacy.ledger_scan import scan_ledger
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,12 @@ class BudgetReport:
 
 
 def audit_budget(
-    paths: Sequence[Path], *, delta: float | None = None, accountant: str = "pld", limit: float | None = None
+    paths: Sequence[Path],
+    *,
+    delta: float | None = None,
+    accountant: str = "pld",
+    limit: float | None = None,
+    workers: int = 1,
 ) -> BudgetReport:
     """Recompute what the ledgers at `paths` spent, from nothing but their lines.
 
@@ -94,6 +99,7 @@ def audit_budget(
         delta: in (0, 1); by default the largest that the ledgers were charged with (0.0 if nothing was).
         accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`.
         limit: the epsilon allowed, >= 0.
+        workers: processes among which many ledgers are divided.
 
     Raises:
         UsageError: a path without a ledger, or a value out of range.
@@ -101,7 +107,7 @@ def audit_budget(
     """
     if limit is not None and not 0 <= limit < math.inf:
         raise bad_value("limit", limit, "a number of at least 0")
-    ledgers = [summarise(file, scan_ledger(file)) for file in ledger_files(paths)]
+    ledgers = list(each(read_summary, ledger_files(paths), workers))
     if delta is None:
         delta = max(ledger.delta for ledger in ledgers)
     else:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fedgan.privacy.events import Event, SelfComposed
 from fedgan.privacy.ledger_line import DEFAULTS, LedgerLine
+from fedgan.privacy.ledger_scan import scan_ledger
 from fedgan.privacy.levels import event_at
 
 _DIGEST = 32  # bytes of SHA-256
@@ -69,6 +70,11 @@ class LedgerSummary:
     def continues(self, other: LedgerSummary) -> bool:
         """Return whether `other` is this ledger at this or an earlier time; equal hashes have equal pasts."""
         return self.hashes[len(other.hashes) - _DIGEST : len(other.hashes)] == other.hashes[-_DIGEST:]
+
+
+def read_summary(path: Path) -> LedgerSummary:
+    """Return the summary of the ledger at `path`; raises IntegrityError if it is damaged."""
+    return summarise(path, scan_ledger(path))
 
 
 def summarise(path: Path, lines: Iterable[LedgerLine]) -> LedgerSummary:

@@ -35,7 +35,7 @@ def budget(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute epsilon from the ledgers, per client and overall."""
-    report = audit_budget(paths, delta=delta, accountant=accountant, limit=limit)
+    report = audit_budget(paths, delta=delta, accountant=accountant, limit=limit, workers=os.cpu_count() or 1)
     if as_json:
         print_json(report.to_dict())
     else:
