@@ -104,7 +104,7 @@ def _summary(outcome: Outcome, scores: dict[str, float], seconds: float) -> dict
         "run": str(outcome.folder.path),
         "seconds": round(seconds, 1),
         "stopped": outcome.stopped,
-        "level": "record" if budget else "none",
+        "level": budget.level if budget else "none",
         "epsilon": budget.epsilon if budget else None,
         "delta": budget.delta if budget else None,
         "metrics": scores,

@@ -96,9 +96,9 @@ class Federation(Table):
     algorithm: Text = "fedgan"
     rounds: Count = 10
     local_steps: PositiveCount = 20
-    """Discriminator steps a client takes in a round; what a round is charged for."""
+    """Discriminator steps a client takes in a round; 1 with "fedsgd"."""
     fraction: Fraction = 1.0
-    """Part of the clients asked in a round."""
+    """Part of the clients asked in a round; at level "client" the chance with which each client takes part in one."""
     aggregation: Text = "mean"
     minimum_clients: PositiveCount = 1
     """A round with fewer good replies than this changes nothing."""
@@ -109,15 +109,18 @@ class Federation(Table):
 class Privacy(Table):
     """What is promised, to whom, and how it is accounted."""
 
-    level: Literal["record", "none"] = "record"
-    """Whose presence is hidden."""
-    trust: Literal["local"] = "local"
-    """From whom: with local trust each client adds all the noise itself."""
+    level: Literal["record", "client", "none"] = "record"
+    """Whose presence is hidden: one record's, or that of one client with everything it holds."""
+    trust: Literal["local", "aggregator"] = "local"
+    """From whom: with "local" from everybody, as each client adds all the noise itself; with "aggregator" from all but
+    the server, which adds it (federation.algorithm "fedsgd", or privacy.level "client")."""
     epsilon: Positive = 10.0
     """The most that this run may spend at `delta`, warm start and all rounds together."""
     delta: ProperFraction = 1e-5
     clip: Positive = 1.0
-    """Largest L2 norm of one record's gradient."""
+    """Largest L2 norm of one record's gradient; at level "client" of one client's update."""
+    clip_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """At level "client" the part of updates that the clip, which then adapts, should leave whole; 0 keeps it fixed."""
     warm_start_share: ProperFraction = 0.8
     """The part of epsilon that the warm start alone may spend when rounds follow it."""
     accountant: Literal["pld", "rdp", "prv"] = "pld"

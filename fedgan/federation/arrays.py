@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fedgan.federation.requests import Arrays
+from fedgan.training.gan import Gan
 
 
 def network_arrays(name: str, module: nn.Module) -> Arrays:
@@ -23,6 +24,19 @@ def network_arrays(name: str, module: nn.Module) -> Arrays:
             raise ValueError(f"{name}/{key} is {tensor.dtype}: networks of a federation hold float tensors only")
         arrays[f"{name}/{key}"] = tensor.detach().to("cpu", torch.float32, copy=True).numpy()
     return arrays
+
+
+def networks_of(gan: Gan, names: Iterable[str]) -> Arrays:
+    """Return the arrays of the networks called `names`."""
+    arrays: Arrays = {}
+    for name in names:
+        arrays |= network_arrays(name, gan.network(name))
+    return arrays
+
+
+def gradient_arrays(gradients: Mapping[str, Tensor]) -> Arrays:
+    """Return gradients by parameter name as float32 arrays named "gradient/..."."""
+    return {f"gradient/{name}": value.detach().to("cpu", torch.float32).numpy() for name, value in gradients.items()}
 
 
 def load_network(name: str, module: nn.Module, arrays: Arrays) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from fedgan import __version__
+from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
 from fedgan.errors import IntegrityError, UsageError
 from fedgan.federation.server import Server
@@ -47,7 +48,7 @@ def save_generator(
         "stopped": stopped,
         "level": config.privacy.level,
         "trust": config.privacy.trust if private else None,
-        "neighbours": "add or remove one record of one client" if private else None,
+        "neighbours": NEIGHBOURS[config.privacy.level] if private else None,
         "epsilon": epsilon,
         "delta": config.privacy.delta if private else None,
         "accountant": config.privacy.accountant if private else None,

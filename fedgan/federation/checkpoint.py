@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -20,6 +19,7 @@ from torch import Tensor
 from fedgan.errors import IntegrityError
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
+from fedgan.federation.tensors import adam_state, load_adam_state
 from fedgan.files import write_bytes, write_text
 from fedgan.privacy.ledger_line import row_hash, seal
 from fedgan.training.ladder import Ladder
@@ -89,7 +89,8 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
         server.gan.generator.load_state_dict(_part(tensors, "generator"))
         server.gan.discriminator.load_state_dict(_part(tensors, "discriminator"))
         server.average.load_state_dict(_part(tensors, "average"))
-        _load_optimizer(server.generator_optimizer, _part(tensors, "optimizer"))
+        load_adam_state(server.generator_optimizer, _part(tensors, "optimizer"))
+        server.step.load_state(_part(tensors, "step"))
         if facts["target_noise_std"] is not None:
             server.target = EmbeddingTarget(
                 tensors["target/means"], tensors["target/counts"], float(facts["target_noise_std"])
@@ -120,7 +121,8 @@ def _tensors(server: Server) -> dict[str, Tensor]:
         "generator": server.gan.generator.state_dict(),
         "discriminator": server.gan.discriminator.state_dict(),
         "average": server.average.state_dict(),
-        "optimizer": _optimizer_tensors(server.generator_optimizer),
+        "optimizer": adam_state(server.generator_optimizer),
+        "step": server.step.state(),
         "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
     }
     return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
@@ -129,19 +131,3 @@ def _tensors(server: Server) -> dict[str, Tensor]:
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     prefix = f"{part}/"
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return Adam's state as "index/name" to tensor."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}/{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, entry = name.partition("/")
-        state.setdefault(int(index), {})[entry] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,24 @@ from fedgan.federation.records import quoted
 from fedgan.federation.requests import Arrays, Release
 
 _LARGEST_NOISE = 1e18  # its square is still a float32
+
+
+def sift(
+    releases: Sequence[Release], fault_of: Callable[[Release], str | None]
+) -> tuple[list[Release], dict[str, str]]:
+    """Return the good releases sorted by client, so that sums do not depend on arrival, and the others' faults."""
+    good: dict[str, Release] = {}
+    refused: dict[str, str] = {}
+    for release in releases:
+        if fault := fault_of(release):
+            refused[release.client] = fault
+        elif release.client in good:
+            refused[release.client] = "answered twice"
+        else:
+            good[release.client] = release
+    for client in refused:
+        good.pop(client, None)
+    return [good[client] for client in sorted(good)], refused
 
 
 def release_fault(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Literal
 
@@ -12,17 +12,30 @@ from torch import Tensor
 
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
+from fedgan.privacy.noise import NoiseSource, add_noise
+from fedgan.training.warm_start import EmbeddingTarget, estimate_target
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How the generator is fitted before the first round."""
+    """How the generator is fitted before the first round.
+
+    Attributes:
+        features: dimension asked of the feature map.
+        steps, batch_size, learning_rate: of the fit.
+        class_counts: whether class counts are read from the release.
+        noise_std: of the noise that the server adds to the total, in units of one record's (or one client's) largest
+            contribution; 0 where the clients have added theirs.
+        whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
+    """
 
     features: int
     steps: int
     batch_size: int
     learning_rate: float
     class_counts: Literal["released", "uniform"]
+    noise_std: float = 0.0
+    whole_clients: bool = False
 
 
 @dataclass
@@ -30,19 +43,34 @@ class Embeddings:
     """The sum of the embeddings so far."""
 
     sums: Tensor  # (num_classes, dimension) float64
-    report: RoundReport
-    records: int = 0
+    report: RoundReport = field(default_factory=lambda: RoundReport(0, []))
+    contributions: int = 0
     noise_std: float = 0.0
 
-    def add(self, releases: Sequence[Release], refused: dict[str, str], records: dict[str, int]) -> None:
+    def add(
+        self, releases: Sequence[Release], refused: dict[str, str], records: Mapping[str, int], *, whole_clients: bool
+    ) -> None:
         """Add `releases`, whose clients hold `records`; `refused` says why other clients sent none."""
         for release in releases:
-            self.sums += torch.from_numpy(release.arrays["embedding"])
-            self.records += records[release.client]
+            embedding = torch.from_numpy(release.arrays["embedding"]).double()
+            if whole_clients:
+                embedding /= max(1.0, float(embedding.norm()))
+            self.sums += embedding
+            self.contributions += 1 if whole_clients else records[release.client]
             self.noise_std = hypot(self.noise_std, release.noise_std)
         self.report = replace(
             self.report,
             clients=[*self.report.clients, *(release.client for release in releases)],
             refused={**self.report.refused, **refused},
             heads={**self.report.heads, **heads_of(releases)},
+        )
+
+    def target(self, warm_start: WarmStart, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
+        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the total."""
+        return estimate_target(
+            add_noise(self.sums, warm_start.noise_std, noise),
+            records=self.contributions,
+            noise_std=hypot(self.noise_std, warm_start.noise_std),
+            count_weight=count_weight,
+            class_counts=warm_start.class_counts,
         )

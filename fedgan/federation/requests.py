@@ -66,14 +66,17 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Release:
-    """What leaves a vault: arrays already made private, and what was charged for them.
+    """What leaves a vault: arrays, and what was charged for them.
+
+    With local trust the arrays are private already; otherwise the server, which is trusted with them, adds the noise
+    that was charged.
 
     Attributes:
         client: name of the client.
         round: the round it answers; 0 for the warm start.
         arrays: float32 arrays.
         head: hash of the ledger's last line; empty where nothing is charged (level "none").
-        noise_std: standard deviation of the noise of one mechanism in `arrays`, as charged; public, 0 for none.
+        noise_std: standard deviation of the noise of one mechanism in `arrays`; public, 0 for none.
         generator_steps: generator steps taken (public: a function of the request).
         fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
     """
@@ -93,7 +96,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     BUDGET_SPENT = "budget_spent"
     BAD_REQUEST = "bad_request"
     FAILED = "failed"
-    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED})
+    SITS_OUT = "sits_out"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

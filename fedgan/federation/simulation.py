@@ -6,10 +6,8 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from errno import EACCES
 from pathlib import Path
-from secrets import token_hex
 from typing import Literal
 
 from flwr.serverapp import Grid
@@ -23,28 +21,28 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from fedgan.federation.cohort import cohort_size
-from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.combinations import check_combination
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
+from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import (
     Sites,
     client_name,
+    fraction_asked,
     gan_of,
     ledger_path,
-    optimisation_of,
     pick_device,
     sites_of_process,
     use_threads,
 )
-from fedgan.federation.strategy import GanStrategy, Node, Observer, discover
+from fedgan.federation.strategy import GanStrategy, Observer, discover
 from fedgan.losses import LOSSES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
-from fedgan.training.ladder import Ladder, fixed_ladder
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -79,6 +77,15 @@ def check_names(config: Config) -> None:
     ):
         registry[name]  # type: ignore[index]
     pick_device(config.device)
+    check_combination(
+        level=config.privacy.level,
+        trust=config.privacy.trust,
+        algorithm=config.federation.algorithm,
+        local_steps=config.federation.local_steps,
+        aggregation=config.federation.aggregation,
+        minimum_clients=config.federation.minimum_clients,
+        clip_quantile=config.privacy.clip_quantile,
+    )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:
         raise bad_value(
@@ -164,7 +171,7 @@ def run_server(
     """Run the server's side over any Flower grid; return why it stopped early, or ""."""
     wait_for_nodes(grid, config.partition.clients)
     clients = discover(grid, timeout=None)
-    server = server_of(config, clients)
+    server = server_of(config, [node.description for node in clients.values()])
     heads: dict[str, str] = {}
     if resume and (card := latest_checkpoint(folder.checkpoints)):
         heads = load_checkpoint(server, card)
@@ -177,7 +184,7 @@ def run_server(
     strategy = GanStrategy(
         server,
         clients,
-        fraction=config.federation.fraction,
+        fraction=fraction_asked(config),
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
@@ -189,35 +196,6 @@ def run_server(
     epsilon = budget.epsilon if budget else None
     save_generator(folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped)
     return strategy.stopped
-
-
-def server_of(config: Config, clients: dict[str, Node]) -> Server:
-    """Return the server of a new run for what `clients` say of their data."""
-    description = next(iter(clients.values())).description
-    training = config.training
-    steps = training.discriminator_steps
-    warm_start = WarmStart(
-        features=training.warm_start_features,
-        steps=training.warm_start_steps,
-        batch_size=training.warm_start_batch_size,
-        learning_rate=training.warm_start_learning_rate,
-        class_counts=training.class_counts,
-    )
-    return Server(
-        run=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(4)}",
-        gan=gan_of(config, description.image_shape, description.num_classes),
-        algorithm=ALGORITHMS[config.federation.algorithm],
-        aggregation=AGGREGATIONS[config.federation.aggregation],
-        optimisation=optimisation_of(config),
-        loss=LOSSES[config.loss.name],
-        ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
-        local_steps=config.federation.local_steps,
-        minimum_clients=config.federation.minimum_clients,
-        warm_start=warm_start if training.warm_start == "mean_embedding" else None,
-        anchor_weight=training.anchor_weight,
-        ema_decay=training.ema_decay,
-        seed=config.seed,
-    )
 
 
 class _Recorder:

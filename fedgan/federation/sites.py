@@ -68,6 +68,42 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
     )
 
 
+def draws_from_everybody(config: Config) -> bool:
+    """Return whether a batch of `config` is drawn from the records of all clients, at one common rate."""
+    return ALGORITHMS[config.federation.algorithm].releases == "gradient_sum"
+
+
+def fraction_asked(config: Config) -> float:
+    """Return the part of the clients that is asked in a round: all where each decides by a coin of its own."""
+    return 1.0 if config.privacy.level == "client" else config.federation.fraction
+
+
+def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
+    """Return the plan of a client with `records` records, in a federation that holds `everybody` records."""
+    privacy, federation, clients = config.privacy, config.federation, config.partition.clients
+    whole_clients = privacy.level == "client"
+    if whole_clients:
+        probability = federation.fraction
+    else:
+        probability = config.training.batch_size / (everybody if draws_from_everybody(config) else records)
+    return make_plan(
+        level=privacy.level,
+        trust=privacy.trust,
+        records=records,
+        clients=clients,
+        probability=probability,
+        clip=privacy.clip,
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+        accountant=privacy.accountant,
+        clipping_engine=privacy.clipping_engine,
+        warm_start_share=privacy.warm_start_share if config.training.warm_start != "none" else 0.0,
+        steps_per_round=1 if whole_clients else federation.local_steps,
+        participations=participations(clients, fraction_asked(config), federation.rounds),
+        adaptive_clip=privacy.clip_quantile > 0,
+    )
+
+
 class Sites:
     """All clients of a simulation.
 
@@ -112,21 +148,13 @@ class Sites:
 
     def plan(self, index: int) -> PrivacyPlan:
         """Return the privacy plan of client `index`; raises UsageError for a batch larger than its records."""
-        config = self._config
         self.check_batch(index)
-        return make_plan(
-            level=config.privacy.level,
-            records=len(self.parts[index]),
-            batch_size=config.training.batch_size,
-            clip=config.privacy.clip,
-            epsilon=config.privacy.epsilon,
-            delta=config.privacy.delta,
-            accountant=config.privacy.accountant,
-            clipping_engine=config.privacy.clipping_engine,
-            warm_start_share=config.privacy.warm_start_share if config.training.warm_start != "none" else 0.0,
-            steps_per_round=config.federation.local_steps,
-            participations=participations(len(self), config.federation.fraction, config.federation.rounds),
-        )
+        return plan_of(self._config, records=len(self.parts[index]), everybody=self.records)
+
+    @property
+    def records(self) -> int:
+        """Training records of all clients together."""
+        return sum(len(part) for part in self.parts)
 
     @property
     def smallest(self) -> int:
@@ -134,9 +162,13 @@ class Sites:
         return min(range(len(self)), key=lambda index: len(self.parts[index]))
 
     def check_batch(self, index: int) -> None:
-        """Raise UsageError if a batch is larger than the records of client `index`."""
-        size, records = self._config.training.batch_size, len(self.parts[index])
-        if size > records:
+        """Raise UsageError if a batch is larger than the records it is drawn from."""
+        size = self._config.training.batch_size
+        if draws_from_everybody(self._config):
+            if size > self.records:
+                accepted = f"at most {self.records}, the records of all clients together"
+                raise bad_value("training.batch_size", size, accepted)
+        elif size > (records := len(self.parts[index])):
             accepted = (
                 f"at most {min(len(part) for part in self.parts)}: client {client_name(index)} holds {records} records"
             )
@@ -183,6 +215,7 @@ class Sites:
         return LocalTraining(
             algorithm=ALGORITHMS[config.federation.algorithm],
             gan=gan,
+            local_steps=config.federation.local_steps,
             optimisation=optimisation_of(config),
             loss=LOSSES[config.loss.name],
             anchor_weight=config.training.anchor_weight,

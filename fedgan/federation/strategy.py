@@ -154,7 +154,8 @@ class GanStrategy(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Move the server by `replies`; the networks stay with the server, so no record is returned."""
-        self._absorb(replies, asked=[])
+        replies = list(replies)
+        self._absorb(replies, asked=[reply.metadata.src_node_id for reply in replies])
         return None, None
 
     def configure_evaluate(
@@ -194,6 +195,7 @@ class GanStrategy(Strategy):
             if set(report.refused.values()) == {Refusal.BUDGET_SPENT}:
                 raise BudgetError("no client has budget left for the warm start: nothing was trained")
             raise FedganError("no client took part in the warm start: nothing was trained")
+        self._server.finish_embeddings()
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:
@@ -211,7 +213,8 @@ class GanStrategy(Strategy):
         answers = read_answers(replies, asked, Release)
         refused = {self._name(node): reason for node, reason in answers.refused.items()}
         releases = self._named(answers.good, refused)
-        return self._server.absorb_round(releases, refused)
+        records = sum(self._clients[self._names[node]].description.records for node in asked if node in self._names)
+        return self._server.absorb_round(releases, refused, records=records)
 
     def _named(self, releases: Mapping[int, Release], refused: dict[str, str]) -> list[Release]:
         """Return the releases that speak for the node they came from; note the others in `refused`."""

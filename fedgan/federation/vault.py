@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.data.digest import dataset_digest
 from fedgan.data.sampling import poisson_indices, uniform_indices
 from fedgan.federation.algorithms import Algorithm, ClientRound
-from fedgan.federation.arrays import load_network, network_arrays, select
+from fedgan.federation.arrays import load_network, select
 from fedgan.federation.replay import kept_release, recall, remember
 from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.losses import GanLoss
@@ -20,7 +22,7 @@ from fedgan.privacy.budget import Budget
 from fedgan.privacy.events import Event
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.ledger import Ledger
-from fedgan.privacy.noise import NoiseSource, SecureNoise
+from fedgan.privacy.noise import NoiseSource, SecureNoise, add_noise
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
@@ -37,11 +39,13 @@ class LocalTraining:
     Attributes:
         algorithm: the client's side of the federated algorithm.
         gan: networks whose weights each request overwrites.
+        local_steps: discriminator steps of a round, at most.
         anchor_features: the public feature map of the warm start, where generator steps are anchored to it.
     """
 
     algorithm: Algorithm
     gan: Gan
+    local_steps: int
     optimisation: Optimisation
     loss: GanLoss
     anchor_weight: float
@@ -51,8 +55,9 @@ class LocalTraining:
 class Vault:
     """Answers `describe`, `embed` and `train`; a private answer is charged before it is computed.
 
-    Guarantee: under level "record", everything `embed` and `train` return is the output of the mechanisms written to
-    the ledger before any record was read, or post-processing of it.
+    Guarantee: with local trust, everything `embed` and `train` return is the output of the mechanisms written to the
+    ledger before any record was read, or post-processing of it. With trust "aggregator" that holds for everything the
+    server makes of it, provided that the server adds the noise that the ledger names: it alone sees more.
     Assumes: the ledger's file is this party's own and `noise` is a `SecureNoise`.
 
     Args:
@@ -80,6 +85,8 @@ class Vault:
     ) -> None:
         if plan.records != len(records):
             raise ValueError(f"the plan of client {client} is for {plan.records} records, not {len(records)}")
+        if plan.level == "record" and plan.trust != "local" and training.algorithm.releases != "gradient_sum":
+            raise ValueError("without noise of its own a vault releases sums of clipped gradients only")
         self._client = client
         self._records = records
         self._plan = plan
@@ -96,36 +103,48 @@ class Vault:
         return Description(self._client, len(self._records), self._records.image_shape, self._records.num_classes)
 
     def embed(self, request: EmbedRequest) -> Release:
-        """Return the class-wise sums of features plus N(0, z^2) in every coordinate, as array "embedding"."""
+        """Return the class-wise sums of features as array "embedding", at level "client" divided by the records.
+
+        With local trust N(0, z^2) is added in every coordinate. Without, the same release is given again when it is
+        asked for again, since a server that crashed has published nothing of it.
+        """
         if kept := self._recall(request):
             return kept
         plan = self._plan
-        private = plan.level == "record"
-        if private and plan.warm_start_noise == 0:
+        if self._private and plan.warm_start_noise == 0:
             raise Refusal(Refusal.BAD_REQUEST)
         feature_map = FeatureMap(self._records.image_shape, features=request.features, seed=request.feature_seed).to(
             self._training.gan.device
         )
-        event = plan.warm_start_event() if private else None
+        event = plan.warm_start_event() if self._private else None
         head = self._charge(event, request.run, 0, sensitivity=1.0, multiplier=plan.warm_start_noise)
         sums = embed(self._records, feature_map)
-        noisy = sums + self._noise.normal(tuple(sums.shape), plan.warm_start_noise) if private else sums
-        release = Release(self._client, 0, {"embedding": noisy.float().numpy()}, head, plan.warm_start_noise)
+        if plan.level == "client":
+            sums /= len(self._records)  # rows have norm at most 1, and so has their mean
+        std = self._own_noise(plan.warm_start_noise)
+        release = Release(self._client, 0, {"embedding": add_noise(sums, std, self._noise).float().numpy()}, head, std)
         return self._remember(request, release)
 
     def train(self, request: TrainRequest) -> Release:
-        """Train on the networks in `request` and return those that the algorithm returns."""
+        """Do the algorithm's work on the networks in `request` and return what it releases.
+
+        At level "client" a coin of this party's own decides whether it takes part; it is charged either way, as the
+        accounting of the coin is of both its sides.
+        """
         plan, training = self._plan, self._training
-        if not 1 <= request.steps <= plan.steps_per_round or request.discriminator_steps < 1:
+        if not 1 <= request.steps <= training.local_steps or request.discriminator_steps < 1:
             raise Refusal(Refusal.BAD_REQUEST)
         if kept := self._recall(request):
             return kept
         for name in training.algorithm.sends:
             self._load(name, request.arrays)
         anchor = self._anchor(request.arrays)
-        event = plan.round_event(request.steps) if plan.level == "record" else None
+        mechanisms = 1 if plan.level == "client" else request.steps
+        event = plan.round_event(mechanisms) if self._private else None
         head = self._charge(event, request.run, request.round, sensitivity=plan.clip, multiplier=plan.noise_multiplier)
-        progress = training.algorithm.client_update(
+        if plan.level == "client" and self._noise.uniform(1)[0] >= plan.probability:
+            raise Refusal(Refusal.SITS_OUT)
+        result = training.algorithm.client_update(
             ClientRound(
                 gan=training.gan,
                 batches=self._batches(request.round),
@@ -139,19 +158,31 @@ class Vault:
                 anchor=anchor,
             )
         )
-        arrays: Arrays = {}
-        for name in training.algorithm.returns:
-            arrays |= network_arrays(name, training.gan.network(name))
-        noise_std = plan.noise_multiplier * plan.clip
-        release = Release(self._client, request.round, arrays, head, noise_std, progress.steps, progress.accuracy)
+        std, progress = self._own_noise(plan.noise_multiplier * plan.clip), result.progress
+        release = Release(self._client, request.round, result.arrays, head, std, progress.steps, progress.accuracy)
         return self._remember(request, release)
+
+    @property
+    def _private(self) -> bool:
+        return self._plan.level != "none"
+
+    def _own_noise(self, std: float) -> float:
+        """Return the deviation of the noise that this party adds, where noise of deviation `std` is due."""
+        return std if self._private and self._plan.trust == "local" else 0.0
+
+    def _replays(self, request: EmbedRequest | TrainRequest) -> bool:
+        """Return whether the answer to `request` is kept and given again when it is asked for again.
+
+        Where the server adds the noise, a round asked for again after a crash is one more round, with its own charge.
+        """
+        return self._private and (self._plan.trust == "local" or isinstance(request, EmbedRequest))
 
     def _recall(self, request: EmbedRequest | TrainRequest) -> Release | None:
         """Return the answer to exactly this request if it was given before: it is paid for already."""
-        return recall(kept_release(self._ledger), request) if self._plan.level == "record" else None
+        return recall(kept_release(self._ledger), request) if self._replays(request) else None
 
     def _remember(self, request: EmbedRequest | TrainRequest, release: Release) -> Release:
-        if self._plan.level == "record":
+        if self._replays(request):
             remember(kept_release(self._ledger), request, release)
         return release
 
@@ -170,7 +201,7 @@ class Vault:
         if event is None:
             return ""
         with self._open_ledger() as ledger:
-            if not self._budget.allows(ledger.events, event):
+            if not self._budget.allows(ledger.events_at(self._plan.level), event):
                 raise Refusal(Refusal.BUDGET_SPENT)
             return ledger.charge(
                 event,
@@ -179,6 +210,8 @@ class Vault:
                 clip=sensitivity,
                 noise_std=sensitivity * multiplier,
                 delta=self._plan.delta,
+                level=self._plan.level,
+                trust=self._plan.trust,
             )
 
     def _load(self, name: str, arrays: Arrays) -> None:
@@ -199,24 +232,31 @@ class Vault:
         return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
 
     def _gradient(self) -> GradientRule:
-        plan = self._plan
-        if plan.level == "none":
-            return PlainGradient()
+        """Return the rule of one batch: divided by its expected rows, or undivided where a sum is what is released."""
+        plan, summed = self._plan, self._training.algorithm.releases == "gradient_sum"
+        if plan.level != "record":
+            return PlainGradient(expected_rows=1.0 if summed else None)
         return PrivateGradient(
             clip=plan.clip,
-            noise_multiplier=plan.noise_multiplier,
-            expected_rows=plan.expected_batch + self._training.optimisation.batch_size,
+            noise_multiplier=plan.noise_multiplier if plan.trust == "local" else 0.0,
+            expected_rows=1.0 if summed else plan.expected_batch + self._training.optimisation.batch_size,
             noise=self._noise,
             engine=plan.clipping_engine,
         )
 
     def _batches(self, round_number: int) -> Batches:
-        """Poisson batches at the plan's rate under a guarantee, batches of fixed size from a seeded stream without."""
+        """Return what draws batches: by secret coins, one a record, under a guarantee for records.
+
+        Otherwise from a seeded stream: coins again where sums are released, else batches of fixed size.
+        """
         plan = self._plan
         if plan.level == "record":
-            return lambda: self._records.batch(
-                torch.from_numpy(poisson_indices(plan.records, plan.probability, self._noise.uniform))
-            )
+            return lambda: self._drawn(poisson_indices(plan.records, plan.probability, self._noise.uniform))
         rng = np.random.default_rng(derive_seed(self._seed, "batches", self._client, round_number))
-        size = int(plan.expected_batch)
-        return lambda: self._records.batch(torch.from_numpy(uniform_indices(plan.records, size, rng)))
+        if self._training.algorithm.releases == "gradient_sum":
+            return lambda: self._drawn(poisson_indices(plan.records, plan.probability, rng.random))
+        size = self._training.optimisation.batch_size
+        return lambda: self._drawn(uniform_indices(plan.records, size, rng))
+
+    def _drawn(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        return self._records.batch(torch.from_numpy(indices))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.privacy.clipping import LossFunction, clipped_gradient_sum
-from fedgan.privacy.noise import NoiseSource
+from fedgan.privacy.noise import NoiseSource, add_noise_to_all
 
 
 class Gradient(Protocol):
@@ -20,15 +20,23 @@ class Gradient(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class PlainGradient:
-    """The gradient of the mean loss, without any privacy."""
+    """The gradient of the mean loss, without any privacy.
+
+    Args:
+        expected_rows: what the sum over the batch is divided by; None for the batch's own number of rows.
+    """
+
+    expected_rows: float | None = None
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
-        """Return the gradient of the mean over the batch; zeros where the batch is empty or a parameter unused."""
+        """Return the gradient; zeros where the batch is empty or a parameter unused."""
         parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
         if inputs[0].shape[0] == 0:
             return {name: torch.zeros_like(value).detach() for name, value in parameters.items()}
-        mean = loss(module(*inputs)).mean()
+        losses = loss(module(*inputs))
+        mean = losses.mean() if self.expected_rows is None else losses.sum() / self.expected_rows
         gradients = torch.autograd.grad(mean, list(parameters.values()), allow_unused=True, materialize_grads=True)
         return dict(zip(parameters, gradients, strict=True))
 
@@ -60,9 +68,5 @@ class PrivateGradient:
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the private gradient of every trainable parameter; an empty batch gets its noise like any other."""
         sums, _ = clipped_gradient_sum(module, inputs, loss, max_norm=self.clip, engine=self.engine)
-        sizes = [total.numel() for total in sums.values()]
-        noise = self.noise.normal((sum(sizes),), self.noise_multiplier * self.clip)
-        return {
-            name: (total + part.view_as(total).to(total)) / self.expected_rows
-            for (name, total), part in zip(sums.items(), noise.split(sizes), strict=True)
-        }
+        noisy = add_noise_to_all(sums, self.noise_multiplier * self.clip, self.noise)
+        return {name: total / self.expected_rows for name, total in noisy.items()}

@@ -10,27 +10,37 @@ from typing import Literal
 from fedgan.errors import UsageError, bad_value
 from fedgan.privacy.accounting import calibrate_noise, check_delta
 from fedgan.privacy.accounting import epsilon as total_epsilon
-from fedgan.privacy.events import Event, Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
 
-Level = Literal["none", "record"]
+Level = Literal["none", "record", "client"]
+Trust = Literal["local", "aggregator"]
+
+COUNT_SHARE = 0.05
+"""Part of a round's precision (1/z^2) that pays for the noisy count of clipped updates, where the clip adapts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyPlan:
     """What one client's training may do to its records; made by `make_plan`, which calibrates the noise.
 
-    Guarantee: at level "record" all planned events together cost at most `epsilon` at `delta` for adding or removing
-    one record. At level "none" there is no noise and no guarantee, and the privacy fields say what was configured.
+    Guarantee: all planned events together cost at most `epsilon` at `delta` for adding or removing one record (level
+    "record") or one client with everything it holds (level "client"). With trust "local" this holds against everybody,
+    with trust "aggregator" against everybody but the server, which adds the noise. At level "none" there is no noise
+    and no guarantee, and the privacy fields say what was configured.
 
     Args:
-        level: whose presence is hidden: "record" or "none".
+        level: whose presence is hidden.
+        trust: who adds the noise: each client, or the server.
         records: how many records the client holds.
-        expected_batch: real records in a discriminator step, on average.
-        clip: bound on the L2 norm of one record's gradient.
-        noise_multiplier: standard deviation of the noise of one discriminator step, in units of `clip`.
+        clients: how many clients the federation has.
+        probability: with which each record enters a step (level "record"), or each client a round (level "client"),
+            independently of all others.
+        clip: bound on the L2 norm of one record's gradient, or of one client's update where the run begins.
+        noise_multiplier: standard deviation of the noise of one step or of one round's update, in units of the clip.
+        count_noise: noise multiplier of the count of clients whose update was clipped, 0.0 where the clip is fixed.
         warm_start_noise: noise multiplier of the one embedding release; 0.0 means that there is none.
-        steps_per_round: private discriminator steps in a round.
-        participations: rounds that the client takes part in at most.
+        steps_per_round: private mechanisms in a round: discriminator steps, or one update at level "client".
+        participations: rounds that the client is asked in at most.
         delta: in (0, 1).
         epsilon: the most that the whole run may cost.
         accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`.
@@ -38,10 +48,13 @@ class PrivacyPlan:
     """
 
     level: Level
+    trust: Trust
     records: int
-    expected_batch: int
+    clients: int
+    probability: float
     clip: float
     noise_multiplier: float
+    count_noise: float
     warm_start_noise: float
     steps_per_round: int
     participations: int
@@ -51,9 +64,14 @@ class PrivacyPlan:
     clipping_engine: str
 
     @property
-    def probability(self) -> float:
-        """The probability with which each record enters a batch, independently of all others."""
-        return self.expected_batch / self.records
+    def expected_batch(self) -> float:
+        """Records in a discriminator step on average, at level "record"."""
+        return self.probability * self.records
+
+    @property
+    def units(self) -> int:
+        """How many there are of what the guarantee hides: the client's records, or the clients."""
+        return self.clients if self.level == "client" else self.records
 
     def warm_start_event(self) -> Event:
         """Return the event of the embedding release; ValueError if the plan holds none."""
@@ -62,10 +80,13 @@ class PrivacyPlan:
         return Gaussian(self.warm_start_noise)
 
     def round_event(self, steps: int) -> Event:
-        """Return the event of a round with `steps` >= 1 discriminator steps; ValueError if the plan holds none."""
+        """Return the event of a round with `steps` >= 1 private mechanisms; ValueError if the plan holds none."""
         if self.level == "none" or self.noise_multiplier == 0:
             raise ValueError("this plan holds no private steps")
-        return SelfComposed(steps, PoissonSampled(self.probability, Gaussian(self.noise_multiplier)))
+        mechanism: Event = Gaussian(self.noise_multiplier)
+        if self.count_noise:
+            mechanism = Composed((mechanism, Gaussian(self.count_noise)))
+        return SelfComposed(steps, PoissonSampled(self.probability, mechanism))
 
     def planned_events(self) -> tuple[Event, ...]:
         """Return everything that may be charged: the warm start and every round in full; empty at level "none"."""
@@ -87,7 +108,7 @@ def make_plan(
     *,
     level: Level,
     records: int,
-    batch_size: int,
+    probability: float,
     clip: float,
     epsilon: float,
     delta: float,
@@ -96,16 +117,22 @@ def make_plan(
     warm_start_share: float,
     steps_per_round: int,
     participations: int,
+    trust: Trust = "local",
+    clients: int = 1,
+    adaptive_clip: bool = False,
 ) -> PrivacyPlan:
     """Calibrate the noise of a client and return its plan; equal arguments return the cached plan.
 
     The warm start alone costs `warm_start_share` * `epsilon`; the steps get the noise with which everything together
     costs `epsilon`, which is more than the remaining share since composition is cheaper than addition.
 
+    An adaptive clip needs a noisy count of clipped updates in every round (Andrew et al. 2021, arXiv:1905.03871,
+    theorem 1): of the precision 1/z^2 that a round may have, `COUNT_SHARE` goes to the count, the rest to the update.
+
     Args:
-        level: "record" or "none".
+        level: "record", "client" or "none".
         records: how many records the client holds, >= 1.
-        batch_size: real records in a step on average, at most `records`.
+        probability: of each record in a step, or of each client in a round, in (0, 1].
         clip: > 0.
         epsilon: > 0, for the whole run.
         delta: in (0, 1).
@@ -113,36 +140,37 @@ def make_plan(
         clipping_engine: a name in `fedgan.privacy.clipping.ENGINES`, not checked here as that would import torch.
         warm_start_share: the part of `epsilon` that the warm start alone may cost: 0 for no warm start, below 1 where
             there are steps. Without steps a warm start gets all.
-        steps_per_round: private discriminator steps in a round, >= 0.
-        participations: rounds that the client takes part in at most, >= 0.
+        steps_per_round: private mechanisms in a round, >= 0.
+        participations: rounds that the client is asked in at most, >= 0.
+        trust: "local" or "aggregator".
+        clients: how many clients the federation has, >= 1.
+        adaptive_clip: whether the clip follows a charged quantile of the updates' norms; level "client" alone.
 
     Raises:
         UsageError: a value out of range, or a target that no noise meets.
+        ValueError: `probability` is not in (0, 1].
     """
-    _check(level, records, batch_size, clip, epsilon, delta)
+    _check(level, clip, epsilon, delta)
+    if not 0 < probability <= 1:
+        raise ValueError(f"probability = {probability} must be in (0, 1]")
     steps = steps_per_round * participations
     _check_share(warm_start_share, steps)
     warm_noise, step_noise = 0.0, 0.0
-    if level == "record" and warm_start_share > 0:
+    if level != "none" and warm_start_share > 0:
         share = warm_start_share if steps else 1.0
         warm_noise = _warm_start_noise(share * epsilon, delta, accountant)
-    if level == "record" and steps:
-        warm_start = [Gaussian(warm_noise)] if warm_noise else []
-        step_noise = calibrate_noise(
-            epsilon,
-            delta=delta,
-            events_of=lambda noise: [
-                *warm_start,
-                SelfComposed(steps, PoissonSampled(batch_size / records, Gaussian(noise))),
-            ],
-            accountant=accountant,
-        )
+    if level != "none" and steps:
+        step_noise = _step_noise(warm_noise, probability, steps, epsilon, delta, accountant)
+    counted = adaptive_clip and step_noise > 0
     return PrivacyPlan(
         level=level,
+        trust=trust,
         records=records,
-        expected_batch=batch_size,
+        clients=clients,
+        probability=probability,
         clip=clip,
-        noise_multiplier=step_noise,
+        noise_multiplier=step_noise / math.sqrt(1 - COUNT_SHARE) if counted else step_noise,
+        count_noise=step_noise / math.sqrt(COUNT_SHARE) if counted else 0.0,
         warm_start_noise=warm_noise,
         steps_per_round=steps_per_round,
         participations=participations,
@@ -155,10 +183,11 @@ def make_plan(
 
 def warnings(plan: PrivacyPlan) -> list[str]:
     """Return what a user should know about `plan`, a sentence each."""
-    if plan.level == "record" and plan.delta > 1 / plan.records:
+    if plan.level != "none" and plan.delta > 1 / plan.units:
+        what = "record" if plan.level == "record" else "client"
         return [
-            f"privacy.delta = {plan.delta:g} exceeds 1/records = {1 / plan.records:.3g}: "
-            "a mechanism that publishes one whole record at random would satisfy it"
+            f"privacy.delta = {plan.delta:g} exceeds 1/{what}s = {1 / plan.units:.3g}: "
+            f"a mechanism that publishes all of one {what} at random would satisfy it"
         ]
     return []
 
@@ -168,18 +197,27 @@ def _warm_start_noise(epsilon: float, delta: float, accountant: str) -> float:
     return calibrate_noise(epsilon, delta=delta, events_of=lambda noise: [Gaussian(noise)], accountant=accountant)
 
 
-def _check(level: str, records: int, batch_size: int, clip: float, epsilon: float, delta: float) -> None:
-    if level not in ("none", "record"):
-        raise bad_value("privacy.level", level, '"record" or "none"')
+@lru_cache(maxsize=4096)
+def _step_noise(
+    warm_noise: float, probability: float, steps: int, epsilon: float, delta: float, accountant: str
+) -> float:
+    warm_start = [Gaussian(warm_noise)] if warm_noise else []
+    return calibrate_noise(
+        epsilon,
+        delta=delta,
+        events_of=lambda noise: [*warm_start, SelfComposed(steps, PoissonSampled(probability, Gaussian(noise)))],
+        accountant=accountant,
+    )
+
+
+def _check(level: str, clip: float, epsilon: float, delta: float) -> None:
+    if level not in ("none", "record", "client"):
+        raise bad_value("privacy.level", level, '"record", "client" or "none"')
     if not 0 < epsilon < math.inf:
         raise bad_value("privacy.epsilon", epsilon, "a positive number")
     check_delta(delta)
     if not 0 < clip < math.inf:
         raise bad_value("privacy.clip", clip, "a positive number")
-    if batch_size < 1:
-        raise bad_value("training.batch_size", batch_size, "an integer of at least 1")
-    if batch_size > records:
-        raise bad_value("training.batch_size", batch_size, f"at most {records}, the records of a client")
 
 
 def _check_share(share: float, steps: int) -> None:

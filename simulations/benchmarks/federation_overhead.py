@@ -24,7 +24,7 @@ import torch
 
 from fedgan.config import Config, load_config, to_toml
 from fedgan.data import poisson_indices, uniform_indices
-from fedgan.federation.algorithms import ALGORITHMS, ClientRound, ServerRound
+from fedgan.federation.algorithms import ALGORITHMS, ClientResult, ClientRound, ServerRound
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.simulation import check, simulate
@@ -79,12 +79,12 @@ def bare_loop(config: Config, sites: Sites) -> float:
     for number in range(config.federation.rounds):
         begin = {name: deepcopy(gan.network(name).state_dict()) for name in algorithm.sends}
         sums: dict[str, dict[str, torch.Tensor]] = {name: {} for name in algorithm.returns}
-        progress = GeneratorProgress()
+        result: ClientResult | None = None
         for client in range(len(sites)):
             for name in algorithm.sends:
                 gan.network(name).load_state_dict(begin[name])
             gradient, batches = _client(config, sites, client, number)
-            progress = algorithm.client_update(
+            result = algorithm.client_update(
                 ClientRound(
                     gan=gan,
                     batches=batches,
@@ -116,7 +116,7 @@ def bare_loop(config: Config, sites: Sites) -> float:
                 loss=LOSSES[config.loss.name],
                 rng=stream(config.seed, "server", number),
                 anchor=None,
-                clients=progress,
+                clients=result.progress if result else GeneratorProgress(),
             )
         )
     return perf_counter() - begun
@@ -154,7 +154,7 @@ def _client(config: Config, sites: Sites, client: int, number: int) -> tuple[Gra
     plan, records = sites.plan(client), sites.data.train.subset(sites.parts[client])
     if plan.level == "none":
         rng = np.random.default_rng((client, number))
-        return PlainGradient(), lambda: records.batch(uniform_indices(plan.records, plan.expected_batch, rng))
+        return PlainGradient(), lambda: records.batch(uniform_indices(plan.records, config.training.batch_size, rng))
     noise = SecureNoise()
     gradient = PrivateGradient(
         clip=plan.clip,

@@ -71,6 +71,10 @@ def test_the_second_of_several_metrics_is_checked_too(refused_start: Refused) ->
         (["data.image_size=65"], ["--set: data.image_size = 65", "8 to 64"]),
         (["partition.clients=1438"], ["--set: partition.clients = 1438", "1 to 1437"]),
         (["training.batch_size=480"], ["--set: training.batch_size = 480", "at most 479: client 0000"]),
+        (["privacy.trust=aggregator"], ["--set: privacy.trust = 'aggregator'", "'fedgan'", "several local steps"]),
+        (["privacy.level=client"], ["privacy.level = 'client'", "'aggregator'"]),
+        (["federation.algorithm=fedsgd"], ["federation.local_steps = ", "one gradient sum", "give 1"]),
+        (["privacy.clip_quantile=0.5"], ["--set: privacy.clip_quantile = 0.5", "'client' alone"]),
         (["partition.scheme=natural"], ["partition.scheme = 'natural'", "owns"]),
         (
             ["partition.scheme=dirichlet", "partition.clients=300", "partition.alpha=0.01"],

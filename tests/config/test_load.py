@@ -78,7 +78,11 @@ def test_a_configuration_is_frozen() -> None:
         ("seed = 1\n[data]\nroot = 2020-01-01\n", 3, "data.root = datetime.date(2020, 1, 1) is not accepted"),
         ("seed = 1\nprivacy = 5\n", 2, "privacy is a table, not a value"),
         ("[model]\nname = 'x'\n[loss]\nname = 3\n", 4, "loss.name = 3 is not accepted: give a string"),
-        ("[privacy]\ntrust = 'aggregator'\n", 2, "privacy.trust = 'aggregator' is not accepted: give 'local'"),
+        (
+            "[privacy]\ntrust = 'server'\n",
+            2,
+            "privacy.trust = 'server' is not accepted: give one of 'local', 'aggregator'",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:

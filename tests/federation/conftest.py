@@ -17,9 +17,11 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
+from fedgan.federation.server_steps import NetworkAverage
 from fedgan.federation.simulation import Outcome
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.losses import LOSSES
+from fedgan.privacy.noise import SeededNoise
 from fedgan.privacy.plan import make_plan
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.ladder import fixed_ladder
@@ -132,6 +134,10 @@ def make_vault(
     def build(
         *,
         level: str = "record",
+        trust: str = "local",
+        clients: int = 1,
+        probability: float = 0.0,
+        steps: int = 4,
         algorithm: str = "fedgan",
         client: str = "00000",
         data: ImageDataset = records,
@@ -144,20 +150,23 @@ def make_vault(
     ) -> Vault:
         plan = make_plan(
             level=level,  # type: ignore[arg-type]
+            trust=trust,  # type: ignore[arg-type]
             records=len(data),
-            batch_size=batch_size,
+            clients=clients,
+            probability=probability or batch_size / len(data),
             clip=1.0,
             epsilon=10.0,
             delta=1e-3,
             accountant="rdp",
             clipping_engine="opacus",
             warm_start_share=warm_start_share,
-            steps_per_round=4,
+            steps_per_round=1 if level == "client" else steps,
             participations=participations,
         )
         training = LocalTraining(
             algorithm=ALGORITHMS[algorithm],
             gan=make_gan(seed=99),
+            local_steps=steps,
             optimisation=optimisation,
             loss=LOSSES["non_saturating"],
             anchor_weight=anchor_weight,
@@ -180,11 +189,13 @@ def make_vault(
 @pytest.fixture
 def make_server(make_gan: Callable[..., Gan], optimisation: Optimisation) -> Callable[..., Server]:
     def build(**changes: Any) -> Server:
+        algorithm = ALGORITHMS[changes.pop("algorithm", "fedgan")]
         settings: dict[str, Any] = {
             "run": "run-1",
             "gan": make_gan(),
-            "algorithm": ALGORITHMS[changes.pop("algorithm", "fedgan")],
-            "aggregation": AGGREGATIONS["mean"],
+            "algorithm": algorithm,
+            "step": NetworkAverage(algorithm.returns, AGGREGATIONS["mean"]),
+            "noise": SeededNoise(0),
             "optimisation": optimisation,
             "loss": LOSSES["non_saturating"],
             "ladder": fixed_ladder(2),

@@ -28,7 +28,7 @@ ROUNDS, STEPS, EVERY, DECAY, SEED = 3, 4, 3, 0.9, 5
 
 def federate(server: Server, vault: Vault) -> Server:
     for _ in range(ROUNDS):
-        server.absorb_round([vault.train(server.train_request())], {})
+        server.absorb_round([vault.train(server.train_request())], {}, records=48)
     return server
 
 
@@ -110,7 +110,7 @@ def test_a_round_moves_both_networks(
 ) -> None:
     server, before = make_server(algorithm=algorithm), make_gan()
     vaults = [make_vault(algorithm=algorithm, client=name) for name in ("00000", "00001")]
-    report = server.absorb_round([vault.train(server.train_request()) for vault in vaults], {})
+    report = server.absorb_round([vault.train(server.train_request()) for vault in vaults], {}, records=48)
     assert report.clients == ["00000", "00001"]
     assert report.generator_steps == 2
     assert 0 <= report.fake_accuracy <= 1  # type: ignore[operator]
@@ -125,7 +125,7 @@ def test_only_the_generators_average_is_what_two_clients_agree_on(
 ) -> None:
     server = make_server()
     releases = [make_vault(level="none", client=name).train(server.train_request()) for name in ("00000", "00001")]
-    server.absorb_round(releases, {})
+    server.absorb_round(releases, {}, records=96)
     for name, array in {**server_arrays(server)}.items():
         expected = (releases[0].arrays[name].astype(np.float64) + releases[1].arrays[name]) / 2
         np.testing.assert_array_equal(array, expected.astype(np.float32))

@@ -26,9 +26,10 @@ def trained(make_server: Callable[..., Server], make_vault: Callable[..., Vault]
     server = fresh(make_server, warm_start)
     vault = make_vault(level="none", algorithm="dp_fedavg_gan")
     server.absorb_embeddings([vault.embed(server.embed_request())], refused={}, records={"00000": 48})
+    server.finish_embeddings()
     server.fit()
     for _ in range(2):
-        server.absorb_round([vault.train(server.train_request())], {})
+        server.absorb_round([vault.train(server.train_request())], {}, records=48)
     assert server.generator_optimizer.state_dict()["state"]
     return server
 
@@ -80,7 +81,7 @@ def test_a_loaded_server_goes_on_as_the_saved_one_would(
     load_checkpoint(server, save_checkpoint(trained, tmp_path, HEADS))
     vault = make_vault(level="none", algorithm="dp_fedavg_gan")
     for each in (trained, server):
-        each.absorb_round([vault.train(each.train_request())], {})
+        each.absorb_round([vault.train(each.train_request())], {}, records=48)
     assert_equal(server, trained)
 
 
@@ -96,6 +97,7 @@ def test_between_embedding_and_fit(
     saved, server = (fresh(make_server, warm_start) for _ in range(2))
     release = make_vault().embed(saved.embed_request())
     saved.absorb_embeddings([release], refused={"00001": "failed"}, records={"00000": 48})
+    saved.finish_embeddings()
     card = save_checkpoint(saved, tmp_path, HEADS)
     load_checkpoint(server, card)
     assert_equal(server, saved)

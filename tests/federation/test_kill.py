@@ -56,14 +56,30 @@ def assert_paid(folder: Path) -> None:
             assert paid[row["round"], client] >= 1
 
 
-@pytest.mark.parametrize("level", ["none", "record"])
-def test_a_killed_run_resumes(tiny_config: MakeConfig, run: Run, tmp_path: Path, level: str) -> None:
-    config = tiny_config(f"privacy.level='{level}'", "training.warm_start_steps=20")
+FEDSGD = ("federation.algorithm=fedsgd", "federation.local_steps=1")
+WHOLE_CLIENTS = ("federation.algorithm=dp_fedavg_gan", "federation.fraction=0.5", "privacy.clip_quantile=0.5")
+
+
+@pytest.mark.parametrize(
+    ("level", "settings", "kills"),
+    [
+        ("none", (), 8),
+        ("record", (), 8),
+        ("none", FEDSGD, 4),
+        ("record", (*FEDSGD, "privacy.trust=aggregator"), 4),
+        ("client", (*WHOLE_CLIENTS, "privacy.trust=aggregator"), 4),
+    ],
+    ids=["none", "record", "none-fedsgd", "record-aggregator", "client"],
+)
+def test_a_killed_run_resumes(
+    tiny_config: MakeConfig, run: Run, tmp_path: Path, level: str, settings: tuple[str, ...], kills: int
+) -> None:
+    config = tiny_config(f"privacy.level='{level}'", "training.warm_start_steps=20", *settings)
     run(config, tmp_path / "warm-up")  # what it calibrates and loads, the children inherit
     begun = monotonic()
     run(config, tmp_path / "whole")
     duration = monotonic() - begun
-    for number, moment in enumerate(np.random.default_rng().uniform(0, 1.5 * duration, size=8)):
+    for number, moment in enumerate(np.random.default_rng().uniform(0, 1.5 * duration, size=kills)):
         folder = tmp_path / f"killed-{number}"
         run_for(moment, run, config, folder)
         if not (folder / "config.toml").exists():

@@ -123,7 +123,7 @@ def test_a_faulty_client_is_named_and_left_out(
 def test_a_client_that_answers_twice(make_server: MakeServer, vaults: list[Any]) -> None:
     server = make_server()
     first, second = (vault.train(server.train_request()) for vault in vaults[:2])
-    report = server.absorb_round([first, second, first], {})
+    report = server.absorb_round([first, second, first], {}, records=96)
     assert report.clients == ["00001"]
     assert report.refused == {"00000": "answered twice"}
 
@@ -265,6 +265,7 @@ def test_an_unfitted_server_is_fitted_without_asking_again(
     server, watch = make_server(warm_start=warm_start), watcher()
     records = dict.fromkeys(CLIENTS, 48)
     server.absorb_embeddings([v.embed(server.embed_request()) for v in vaults], refused={}, records=records)
+    server.finish_embeddings()
     for vault in vaults:
         vault.embed = fail
     grid = grid_of(vaults)

@@ -6,6 +6,7 @@ The statistical checks on `SecureNoise` cannot fix a seed, so each bound is set 
 from __future__ import annotations
 
 import copy
+import math
 import os
 import pickle
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from scipy import stats
 
-from fedgan.privacy.noise import NoiseSource, SecureNoise, SeededNoise
+from fedgan.privacy.noise import NoiseSource, SecureNoise, SeededNoise, add_noise
 
 pytestmark = pytest.mark.privacy
 
@@ -55,7 +56,7 @@ def test_uniforms_fill_the_half_open_unit_interval(noise: NoiseSource) -> None:
 def test_shapes_and_type(noise: NoiseSource, shape: tuple[int, ...]) -> None:
     draws = noise.normal(shape, 1.0)
     assert draws.shape == shape
-    assert draws.dtype == torch.float32
+    assert draws.dtype == torch.float64
     assert bool((draws != 0).all())
 
 
@@ -103,3 +104,85 @@ def test_seeded_noise_repeats_and_says_so() -> None:
     assert torch.equal(SeededNoise(3).normal((8,), 1.0), SeededNoise(3).normal((8,), 1.0))
     assert not torch.equal(SeededNoise(3).normal((8,), 1.0), SeededNoise(4).normal((8,), 1.0))
     assert (SecureNoise().secure, SeededNoise(0).secure) == (True, False)
+
+
+class Words(SecureNoise):
+    """Draws its words from a fixed list in place of the keystream."""
+
+    def __init__(self, words: list[int]) -> None:
+        super().__init__()
+        self._words = np.array(words, dtype=np.uint64)
+
+    def _keystream(self, size: int) -> bytes:
+        taken, self._words = self._words[: size // 8], self._words[size // 8 :]
+        return taken.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "length"),
+    [
+        (0, 0, math.sqrt(2 * 128 * math.log(2))),  # the smallest uniform: the longest radius
+        (0, 2**63, math.sqrt(2 * 65 * math.log(2))),
+        (2**63, 0, math.sqrt(2 * math.log(2))),
+        (2**64 - 1, 2**64 - 1, 0.0),
+    ],
+)
+def test_radii_have_full_precision_far_into_the_tail(high: int, low: int, length: float) -> None:
+    draws = Words([high, low, 0]).normal((2,), 1.0)  # a turn of 0: all of the radius is in the first normal
+    np.testing.assert_allclose(draws.numpy(), [length, 0.0], rtol=1e-12, atol=1e-12)
+
+
+# Adding noise to a sum
+
+
+class Nothing:
+    """Noise that is always zero."""
+
+    secure = False
+
+    def normal(self, shape: tuple[int, ...], std: float) -> torch.Tensor:
+        return torch.zeros(shape, dtype=torch.float64)
+
+    def uniform(self, count: int) -> np.ndarray:
+        return np.zeros(count)
+
+
+@pytest.mark.parametrize("std", [0.03, 1.0, 700.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_noisy_sums_lie_on_a_grid_that_does_not_depend_on_them(std: float, dtype: torch.dtype) -> None:
+    """Low-order bits of the exact sum must not be there to be read."""
+    spacing = 2.0 ** (math.floor(math.log2(std)) - 20)
+    total = std * torch.randn(5000, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    noisy = add_noise(total, std, SecureNoise())
+    assert noisy.dtype == dtype
+    steps = noisy.double() / spacing
+    assert torch.equal(steps, steps.round())
+    rounded = add_noise(total, std, Nothing())
+    torch.testing.assert_close(rounded, total, rtol=0, atol=0.5 * spacing * (1 + 1e-6))
+    assert not torch.equal(rounded, total)
+
+
+def test_sums_closer_than_the_grid_cannot_be_told_apart() -> None:
+    total = torch.full((100,), 0.7)
+    nearby = total + 1e-9
+    seeded = [add_noise(values, 1.0, SeededNoise(0)) for values in (total.double(), nearby.double())]
+    assert float((seeded[0] == seeded[1]).double().mean()) > 0.95
+
+
+def test_added_noise_has_the_stated_deviation() -> None:
+    total = torch.linspace(-5, 5, 200_000)
+    draws = (add_noise(total, 2.0, SeededNoise(4)) - total).double() / 2.0
+    assert abs(float(draws.mean())) < SIGMAS / len(draws) ** 0.5
+    assert abs(float(draws.var()) - 1) < SIGMAS * (2 / len(draws)) ** 0.5
+
+
+def test_without_noise_a_sum_is_left_as_it_is() -> None:
+    total = torch.tensor([0.1, -1 / 3])
+    kept = add_noise(total, 0.0, SecureNoise())
+    assert torch.equal(kept, total)
+    assert kept is not total
+
+
+def test_integers_take_no_noise() -> None:
+    with pytest.raises(ValueError, match="floating-point"):
+        add_noise(torch.arange(3), 1.0, SecureNoise())

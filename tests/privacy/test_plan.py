@@ -11,7 +11,7 @@ import pytest
 from fedgan.errors import UsageError
 from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.budget import Budget
-from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.events import Composed, Gaussian, PoissonSampled, SelfComposed
 from fedgan.privacy.plan import make_plan, warnings
 
 pytestmark = pytest.mark.privacy
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.privacy
 DIGITS: dict[str, Any] = {
     "level": "record",
     "records": 300,
-    "batch_size": 60,
+    "probability": 0.2,
     "clip": 1.0,
     "epsilon": 10.0,
     "delta": 1e-4,
@@ -88,17 +88,50 @@ def test_equal_arguments_return_the_same_frozen_plan() -> None:
         ({"delta": 1.0}, r"privacy\.delta = 1\.0"),
         ({"delta": 0.0}, r"privacy\.delta = 0\.0"),
         ({"clip": 0.0}, r"privacy\.clip = 0\.0"),
-        ({"batch_size": 301}, r"training\.batch_size = 301 .* 300"),
-        ({"batch_size": 0}, r"training\.batch_size = 0"),
         ({"warm_start_share": 1.0}, "leaves no epsilon for the steps"),
         ({"warm_start_share": -0.1}, "warm_start_share"),
-        ({"level": "client"}, r"privacy\.level = 'client'"),
+        ({"level": "patient"}, r"privacy\.level = 'patient'"),
         ({"accountant": "moments"}, r"privacy\.accountant"),
     ],
 )
 def test_refusals_name_the_key(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_plan(**DIGITS | change)
+
+
+@pytest.mark.parametrize("probability", [0.0, -0.1, 1.001, math.nan])
+def test_a_rate_is_a_probability(probability: float) -> None:
+    with pytest.raises(ValueError, match="probability"):
+        make_plan(**DIGITS | {"probability": probability})
+
+
+CLIENTS: dict[str, Any] = DIGITS | {"level": "client", "trust": "aggregator", "clients": 500, "steps_per_round": 1}
+
+
+def test_client_level_spends_epsilon_on_one_update_a_round() -> None:
+    plan = make_plan(**CLIENTS)
+    assert plan.round_event(1) == SelfComposed(1, PoissonSampled(0.2, Gaussian(plan.noise_multiplier)))
+    assert len(plan.planned_events()) == 11
+    assert 0.99 * 10 < plan.planned_epsilon() <= 10
+    assert (plan.units, plan.count_noise) == (500, 0.0)
+
+
+def test_an_adaptive_clip_is_charged_in_every_round() -> None:
+    """The count of clipped updates is a release: what it costs is taken from the update's precision."""
+    fixed, adaptive = make_plan(**CLIENTS), make_plan(**CLIENTS | {"adaptive_clip": True})
+    mechanisms = Composed((Gaussian(adaptive.noise_multiplier), Gaussian(adaptive.count_noise)))
+    assert adaptive.round_event(1) == SelfComposed(1, PoissonSampled(0.2, mechanisms))
+    assert adaptive.planned_epsilon() == pytest.approx(fixed.planned_epsilon(), rel=1e-6)
+    assert adaptive.noise_multiplier**-2 + adaptive.count_noise**-2 == pytest.approx(fixed.noise_multiplier**-2)
+    assert adaptive.noise_multiplier > fixed.noise_multiplier
+    uncounted = [PoissonSampled(0.2, Gaussian(adaptive.noise_multiplier))] * 10
+    assert epsilon([adaptive.warm_start_event(), *uncounted], delta=1e-4) < adaptive.planned_epsilon()
+
+
+def test_delta_above_one_over_clients_is_a_warning() -> None:
+    assert warnings(make_plan(**CLIENTS)) == []
+    [text] = warnings(make_plan(**CLIENTS | {"clients": 20_000}))
+    assert "privacy.delta = 0.0001 exceeds 1/clients = 5e-05" in text
 
 
 def test_delta_above_one_over_records_is_a_warning() -> None:

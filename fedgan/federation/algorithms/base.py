@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
+from fedgan.federation.requests import Arrays
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
 from fedgan.registry import Registry
@@ -32,8 +34,16 @@ class ClientRound:
 
 
 @dataclass(frozen=True)
+class ClientResult:
+    """What a client's work came to: arrays to send back, and how its generator steps went."""
+
+    arrays: Arrays = field(repr=False)
+    progress: GeneratorProgress = field(default_factory=GeneratorProgress)
+
+
+@dataclass(frozen=True)
 class ServerRound:
-    """The server's work after a round's networks were averaged."""
+    """The server's work after a round's releases have moved the networks."""
 
     gan: Gan
     average: ExponentialMovingAverage
@@ -55,14 +65,16 @@ class Algorithm:
 
     Attributes:
         sends: networks that a client receives.
-        returns: networks that a client sends back and that are averaged.
-        client_update: trains the returned networks in place.
-        server_update: what the server does with the average; returns the generator's progress in this round.
+        returns: networks that a client moves.
+        releases: what comes back: the moved networks, or the sum of the discriminator's gradients of one batch.
+        client_update: a client's work.
+        server_update: what the server does once the networks have moved; returns the generator's progress.
     """
 
     sends: tuple[str, ...]
     returns: tuple[str, ...]
-    client_update: Callable[[ClientRound], GeneratorProgress]
+    releases: Literal["networks", "gradient_sum"]
+    client_update: Callable[[ClientRound], ClientResult]
     server_update: Callable[[ServerRound], GeneratorProgress]
 
 

@@ -8,16 +8,13 @@ averaged discriminator alone.
 
 from __future__ import annotations
 
-from fedgan.federation.algorithms.base import ALGORITHMS, Algorithm, ClientRound, ServerRound
-from fedgan.training.local import (
-    GeneratorProgress,
-    generator_steps_due,
-    train_discriminator_steps,
-    train_generator_steps,
-)
+from fedgan.federation.algorithms.base import ALGORITHMS, Algorithm, ClientResult, ClientRound
+from fedgan.federation.algorithms.server_generator import train_generator_at_server
+from fedgan.federation.arrays import networks_of
+from fedgan.training.local import train_discriminator_steps
 
 
-def client_update(work: ClientRound) -> GeneratorProgress:
+def client_update(work: ClientRound) -> ClientResult:
     """Take discriminator steps only."""
     train_discriminator_steps(
         work.gan,
@@ -28,28 +25,15 @@ def client_update(work: ClientRound) -> GeneratorProgress:
         gradient=work.gradient,
         rng=work.rng,
     )
-    return GeneratorProgress()
-
-
-def server_update(work: ServerRound) -> GeneratorProgress:
-    """Take the generator steps that this round's discriminator steps allow, and follow them with the average."""
-    return train_generator_steps(
-        work.gan,
-        steps=generator_steps_due(work.first_step, work.steps, work.discriminator_steps),
-        optimisation=work.optimisation,
-        optimizer=work.optimizer,
-        loss=work.loss,
-        rng=work.rng,
-        anchor=work.anchor,
-        after_each=lambda: work.average.update(work.gan.generator, work.ema_decay),
-    )
+    return ClientResult(networks_of(work.gan, ("discriminator",)))
 
 
 ALGORITHMS.register("dp_fedavg_gan")(
     Algorithm(
         sends=("generator", "discriminator"),
         returns=("discriminator",),
+        releases="networks",
         client_update=client_update,
-        server_update=server_update,
+        server_update=train_generator_at_server,
     )
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fedgan.federation.algorithms.base import ALGORITHMS, Algorithm, ClientRound, ServerRound
+from fedgan.federation.algorithms.base import ALGORITHMS, Algorithm, ClientResult, ClientRound, ServerRound
+from fedgan.federation.arrays import networks_of
 from fedgan.training.local import GeneratorProgress, train_alternating
 
 
-def client_update(work: ClientRound) -> GeneratorProgress:
+def client_update(work: ClientRound) -> ClientResult:
     """Alternate discriminator and generator steps; the generator learns from the private discriminator alone."""
-    return train_alternating(
+    progress = train_alternating(
         work.gan,
         work.batches,
         steps=work.steps,
@@ -20,6 +21,7 @@ def client_update(work: ClientRound) -> GeneratorProgress:
         rng=work.rng,
         anchor=work.anchor,
     )
+    return ClientResult(networks_of(work.gan, ("generator", "discriminator")), progress)
 
 
 def server_update(work: ServerRound) -> GeneratorProgress:
@@ -32,6 +34,7 @@ ALGORITHMS.register("fedgan")(
     Algorithm(
         sends=("generator", "discriminator"),
         returns=("generator", "discriminator"),
+        releases="networks",
         client_update=client_update,
         server_update=server_update,
     )

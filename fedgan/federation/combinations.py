@@ -1,0 +1,73 @@
+"""Which levels, trusts and algorithms go together, and why the others do not."""
+
+from __future__ import annotations
+
+from fedgan.errors import UsageError
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.privacy.plan import Level, Trust
+
+
+def check_combination(
+    *,
+    level: Level,
+    trust: Trust,
+    algorithm: str,
+    local_steps: int,
+    aggregation: str,
+    minimum_clients: int,
+    clip_quantile: float,
+) -> None:
+    """Raise UsageError, with the reason, for settings whose privacy cannot be accounted for, or that contradict.
+
+    Args:
+        level, trust, clip_quantile: of table `privacy`.
+        algorithm, local_steps, aggregation, minimum_clients: of table `federation`.
+    """
+    summed = ALGORITHMS[algorithm].releases == "gradient_sum"
+    if summed and local_steps != 1:
+        raise UsageError(
+            f"federation.local_steps = {local_steps} does not go with federation.algorithm = {algorithm!r}, "
+            "which sends one gradient sum a round: give 1",
+            "federation.local_steps",
+        )
+    if (summed or level == "client") and aggregation != "mean":
+        raise UsageError(
+            f"federation.aggregation = {aggregation!r} does not go with sums of clipped contributions: give 'mean'",
+            "federation.aggregation",
+        )
+    if level == "record" and trust == "aggregator" and not summed:
+        raise UsageError(
+            f"privacy.trust = 'aggregator' does not go with federation.algorithm = {algorithm!r} at level 'record': "
+            "noise added by the server hides a record only in a sum of clipped gradients, and several local steps "
+            "without noise have no such bound; give privacy.trust = 'local' or federation.algorithm = 'fedsgd'",
+            "privacy.trust",
+        )
+    if level == "client":
+        _check_client_level(trust, algorithm, minimum_clients)
+    elif clip_quantile:
+        raise UsageError(
+            f"privacy.clip_quantile = {clip_quantile:g} goes with privacy.level = 'client' alone: give 0",
+            "privacy.clip_quantile",
+        )
+
+
+def _check_client_level(trust: Trust, algorithm: str, minimum_clients: int) -> None:
+    if trust != "aggregator":
+        raise UsageError(
+            f"privacy.level = 'client' does not go with privacy.trust = {trust!r}: the server sees which client "
+            "answers, so a client's presence can be hidden from all but the server; give privacy.trust = 'aggregator'",
+            "privacy.trust",
+        )
+    if ALGORITHMS[algorithm].returns != ("discriminator",) or ALGORITHMS[algorithm].releases != "networks":
+        raise UsageError(
+            f"privacy.level = 'client' does not go with federation.algorithm = {algorithm!r}: what is clipped and "
+            "noised as a whole is a client's update of the discriminator, and the generator learns from that alone; "
+            "give federation.algorithm = 'dp_fedavg_gan'",
+            "federation.algorithm",
+        )
+    if minimum_clients != 1:
+        raise UsageError(
+            f"federation.minimum_clients = {minimum_clients} does not go with privacy.level = 'client': "
+            "leaving a round out would tell how many took part in it; give 1",
+            "federation.minimum_clients",
+        )

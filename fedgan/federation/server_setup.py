@@ -1,0 +1,99 @@
+"""The server of a new run, put together from the configuration and what the clients say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from fedgan.config import Config
+from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.requests import Description
+from fedgan.federation.server import Server
+from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
+from fedgan.federation.sites import gan_of, optimisation_of, plan_of
+from fedgan.losses import LOSSES
+from fedgan.privacy.gradient import PlainGradient, PrivateGradient
+from fedgan.privacy.noise import NoiseSource, SecureNoise
+from fedgan.privacy.plan import PrivacyPlan
+from fedgan.training.gan import Gan
+from fedgan.training.ladder import Ladder, fixed_ladder
+from fedgan.training.steps import GradientRule
+
+
+def server_of(config: Config, clients: Sequence[Description]) -> Server:
+    """Return the server of a new run for what `clients` say of their data."""
+    description, training = clients[0], config.training
+    gan = gan_of(config, description.image_shape, description.num_classes)
+    everybody = sum(client.records for client in clients)
+    plan, noise = _server_plan(config, everybody), SecureNoise()
+    steps = training.discriminator_steps
+    return Server(
+        run=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(4)}",
+        gan=gan,
+        algorithm=ALGORITHMS[config.federation.algorithm],
+        step=_server_step(config, gan, everybody, plan, noise),
+        optimisation=optimisation_of(config),
+        loss=LOSSES[config.loss.name],
+        ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
+        local_steps=config.federation.local_steps,
+        minimum_clients=config.federation.minimum_clients,
+        warm_start=_warm_start(config, plan) if training.warm_start == "mean_embedding" else None,
+        noise=noise,
+        anchor_weight=training.anchor_weight,
+        ema_decay=training.ema_decay,
+        seed=config.seed,
+    )
+
+
+def _server_plan(config: Config, everybody: int) -> PrivacyPlan | None:
+    """Return the plan by which the server adds noise, the same as every client's; None where it adds none."""
+    if config.privacy.level == "none" or config.privacy.trust == "local":
+        return None
+    return plan_of(config, records=everybody, everybody=everybody)
+
+
+def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
+    training = config.training
+    return WarmStart(
+        features=training.warm_start_features,
+        steps=training.warm_start_steps,
+        batch_size=training.warm_start_batch_size,
+        learning_rate=training.warm_start_learning_rate,
+        class_counts=training.class_counts,
+        noise_std=plan.warm_start_noise if plan else 0.0,
+        whole_clients=config.privacy.level == "client",
+    )
+
+
+def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | None, noise: NoiseSource) -> ServerStep:
+    algorithm, privacy = ALGORITHMS[config.federation.algorithm], config.privacy
+    if algorithm.releases == "gradient_sum":
+        return GradientStep(
+            gan,
+            optimisation=optimisation_of(config),
+            loss=LOSSES[config.loss.name],
+            probability=config.training.batch_size / everybody,
+            fake_gradient=_fake_gradient(config, noise),
+            noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
+            noise=noise,
+            seed=config.seed,
+        )
+    if plan is not None and plan.level == "client":
+        return ClippedUpdates(algorithm.returns, plan=plan, quantile=privacy.clip_quantile, noise=noise)
+    return NetworkAverage(algorithm.returns, AGGREGATIONS[config.federation.aggregation])
+
+
+def _fake_gradient(config: Config, noise: NoiseSource) -> GradientRule:
+    """Return the sum over generated rows, clipped where real rows are: they need no noise, but must not drown those."""
+    if config.privacy.level == "none":
+        return PlainGradient(expected_rows=1.0)
+    return PrivateGradient(
+        clip=config.privacy.clip,
+        noise_multiplier=0.0,
+        expected_rows=1.0,
+        noise=noise,
+        engine=config.privacy.clipping_engine,
+    )

@@ -1,0 +1,46 @@
+"""Networks that came back are merged by an aggregation rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from fedgan.federation.aggregation import Aggregation
+from fedgan.federation.arrays import load_network, networks_of, select
+from fedgan.federation.requests import Release
+from fedgan.training.gan import Gan
+
+
+class NetworkAverage:
+    """Replaces each network by what the clients made of it.
+
+    Args:
+        networks: names of the networks that come back.
+        aggregation: how arrays of several clients become one.
+    """
+
+    secret_cohort = False
+
+    def __init__(self, networks: Sequence[str], aggregation: Aggregation) -> None:
+        self._networks = tuple(networks)
+        self._aggregation = aggregation
+
+    def expected(self, gan: Gan) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the networks."""
+        return {name: array.shape for name, array in networks_of(gan, self._networks).items()}
+
+    def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
+        """Load the merged arrays."""
+        merged = {
+            name: self._aggregation([release.arrays[name] for release in releases]) for name in releases[0].arrays
+        }
+        for name in self._networks:
+            load_network(name, gan.network(name), select(merged, [name]))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing: a round depends on no earlier one."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up nothing."""

@@ -1,0 +1,94 @@
+"""Gradient sums of many clients make one step of the discriminator, as if their records lay in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedgan.federation.requests import Release
+from fedgan.federation.tensors import adam_state, load_adam_state
+from fedgan.losses import GanLoss
+from fedgan.privacy.noise import NoiseSource, add_noise_to_all
+from fedgan.training.gan import Gan
+from fedgan.training.local import Optimisation
+from fedgan.training.steps import GradientRule
+from fedgan.training.streams import stream
+
+
+class GradientStep:
+    """Adam on (sum of the clients' sums + noise + sum over generated rows) / expected rows.
+
+    Args:
+        gan: the global networks; Adam is built for its discriminator.
+        optimisation: Adam's constants, and the number of generated rows (its batch size).
+        loss: the adversarial loss.
+        probability: with which every client draws each of its records.
+        fake_gradient: sums the gradients of generated rows, clipped as clients clip those of real ones.
+        noise_std: of the noise that the server adds; 0 where the clients have added theirs.
+        noise: where that noise comes from.
+        seed: of the generated rows.
+    """
+
+    secret_cohort = False
+
+    def __init__(
+        self,
+        gan: Gan,
+        *,
+        optimisation: Optimisation,
+        loss: GanLoss,
+        probability: float,
+        fake_gradient: GradientRule,
+        noise_std: float,
+        noise: NoiseSource,
+        seed: int,
+    ) -> None:
+        self.optimizer = optimisation.for_discriminator(gan)
+        self._fakes = optimisation.batch_size
+        self._loss = loss
+        self._probability = probability
+        self._fake_gradient = fake_gradient
+        self._noise_std = noise_std
+        self._noise = noise
+        self._seed = seed
+
+    def expected(self, gan: Gan) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the discriminator's trainable parameters."""
+        return {
+            f"gradient/{name}": tuple(parameter.shape)
+            for name, parameter in gan.discriminator.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
+        """Take one step of the discriminator."""
+        gan.generator.eval()  # its running statistics move in its own steps alone
+        with torch.no_grad():
+            rows = gan.fakes(self._fakes, stream(self._seed, "fakes", round_number))
+        fakes = self._fake_gradient(gan.discriminator, rows, self._loss.fake)
+        reals = add_noise_to_all(_total(releases), self._noise_std, self._noise)
+        count = self._probability * records + self._fakes
+        for name, parameter in gan.discriminator.named_parameters():
+            if parameter.requires_grad:
+                parameter.grad = (reals[f"gradient/{name}"].to(parameter) + fakes[name]) / count
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return Adam's moments."""
+        return adam_state(self.optimizer)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up Adam's moments."""
+        load_adam_state(self.optimizer, state)
+
+
+def _total(releases: Sequence[Release]) -> dict[str, Tensor]:
+    """Return the sum of the releases' arrays in float64."""
+    return {
+        name: torch.from_numpy(np.sum([release.arrays[name] for release in releases], axis=0, dtype=np.float64))
+        for name in releases[0].arrays
+    }

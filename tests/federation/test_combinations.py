@@ -1,0 +1,61 @@
+"""Settings whose privacy has no proof, or that contradict each other, are refused with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedgan.errors import UsageError
+from fedgan.federation.combinations import check_combination
+
+pytestmark = pytest.mark.privacy
+
+DEFAULTS: dict[str, Any] = {
+    "level": "record",
+    "trust": "local",
+    "algorithm": "fedgan",
+    "local_steps": 1,
+    "aggregation": "mean",
+    "minimum_clients": 1,
+    "clip_quantile": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        *({"level": "none", "algorithm": name} for name in ("fedgan", "dp_fedavg_gan", "fedsgd")),
+        *({"level": "record", "algorithm": name} for name in ("fedgan", "dp_fedavg_gan", "fedsgd")),
+        {"level": "record", "trust": "aggregator", "algorithm": "fedsgd"},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "clip_quantile": 0.5},
+        {"algorithm": "fedgan", "local_steps": 20, "minimum_clients": 3},
+    ],
+)
+def test_accepted(accepted: dict[str, Any]) -> None:
+    check_combination(**DEFAULTS | accepted)
+
+
+CLIENT = {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"}
+
+
+@pytest.mark.parametrize(
+    ("refused", "key", "reason"),
+    [
+        ({"trust": "aggregator"}, "privacy.trust", "several local steps"),
+        ({"trust": "aggregator", "algorithm": "dp_fedavg_gan"}, "privacy.trust", "several local steps"),
+        ({"algorithm": "fedsgd", "local_steps": 2}, "federation.local_steps", "one gradient sum a round"),
+        ({"algorithm": "fedsgd", "aggregation": "median"}, "federation.aggregation", "clipped contributions"),
+        (CLIENT | {"aggregation": "median"}, "federation.aggregation", "clipped contributions"),
+        (CLIENT | {"trust": "local"}, "privacy.trust", "which client answers"),
+        (CLIENT | {"algorithm": "fedgan"}, "federation.algorithm", "update of the discriminator"),
+        (CLIENT | {"algorithm": "fedsgd"}, "federation.algorithm", "update of the discriminator"),
+        (CLIENT | {"minimum_clients": 2}, "federation.minimum_clients", "how many took part"),
+        ({"clip_quantile": 0.5}, "privacy.clip_quantile", "'client' alone"),
+    ],
+)
+def test_refused_with_the_reason(refused: dict[str, Any], key: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        check_combination(**DEFAULTS | refused)
+    assert caught.value.key == key
