@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
+from opacus.accountants import IAccountant
+from opacus.accountants import PRVAccountant as OpacusPrv
+from opacus.accountants import RDPAccountant as OpacusRdp
 
 from fedgan.errors import IntegrityError, UsageError
+from fedgan.privacy.accountant import basic_mechanism
 from fedgan.privacy.accounting import calibrate_noise, epsilon
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed, from_dict, tally
 
@@ -48,6 +52,47 @@ def random_events(seed: int) -> list[Event]:
 @pytest.mark.parametrize(("accountant", "expected"), [("pld", 9.31), ("rdp", 9.995)])
 def test_central_dpsgd_reference_value(accountant: str, expected: float) -> None:
     assert epsilon([DP_SGD], delta=1e-5, accountant=accountant) == pytest.approx(expected, rel=0.005)
+
+
+@pytest.mark.slow
+def test_the_accountant_of_privacy_random_variables_agrees_on_the_reference_value() -> None:
+    """Slow: its grid has four million points."""
+    value = epsilon([DP_SGD], delta=1e-5, accountant="prv")
+    assert value == pytest.approx(9.31, rel=0.005)
+    assert value >= epsilon([DP_SGD], delta=1e-5)
+
+
+def opacus_epsilon(accountant: type[IAccountant], events: list[Event], **settings: float) -> float:
+    """Return the opinion of an accountant of Opacus, which has a history of (noise multiplier, rate, count)."""
+    other = accountant()
+    for event, count in tally(events).items():
+        probability, noise = basic_mechanism(event)
+        other.history.append((noise, probability, count))
+    with np.errstate(all="ignore"):
+        return float(other.get_epsilon(1e-5, **settings))
+
+
+def test_opacus_agrees_on_the_reference_value() -> None:
+    value = opacus_epsilon(OpacusRdp, [DP_SGD])
+    assert value == pytest.approx(9.995, rel=0.005)
+    assert epsilon([DP_SGD], delta=1e-5, accountant="rdp") == pytest.approx(value, rel=0.005)
+
+
+@pytest.mark.filterwarnings("ignore:Optimal order is the largest alpha")
+@pytest.mark.parametrize("seed", range(2, 5))
+def test_opacus_agrees_on_heterogeneous_events(seed: int) -> None:
+    events = random_events(seed)
+    rdp, prv = (epsilon(events, delta=1e-5, accountant=name) for name in ("rdp", "prv"))
+    assert opacus_epsilon(OpacusRdp, events) == pytest.approx(rdp, rel=0.01)
+    assert opacus_epsilon(OpacusPrv, events, eps_error=0.01) == pytest.approx(prv, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "steps", [SelfComposed(300, PoissonSampled(0.2, Gaussian(0.5))), PoissonSampled(0.1, Gaussian(0.02))]
+)
+def test_prv_gives_the_bound_of_rdp_where_no_grid_holds_the_loss(steps: Event) -> None:
+    bounds = {name: epsilon([steps], delta=1e-5, accountant=name) for name in ("pld", "rdp", "prv")}
+    assert bounds["prv"] == bounds["rdp"] >= bounds["pld"] > 100
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -202,11 +247,13 @@ import fedgan.audit.budget
 import fedgan.privacy.accounting, fedgan.privacy.budget, fedgan.privacy.events, fedgan.privacy.ledger
 import fedgan.privacy.plan
 from fedgan.privacy.events import Gaussian
-print(fedgan.privacy.accounting.epsilon([Gaussian(2.0)], delta=1e-5))
+for name in ("pld", "rdp", "prv"):
+    print(fedgan.privacy.accounting.epsilon([Gaussian(2.0)], delta=1e-5, accountant=name))
 """
 
 
 def test_no_torch_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == epsilon([Gaussian(2.0)], delta=1e-5)
+    here = [epsilon([Gaussian(2.0)], delta=1e-5, accountant=name) for name in ("pld", "rdp", "prv")]
+    assert [float(line) for line in done.stdout.split()] == here
