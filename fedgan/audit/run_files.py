@@ -11,9 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fedgan.audit.budget import cost
 from fedgan.audit.findings import Finding
-from fedgan.audit.summary import Charge, LedgerSummary, summarise, trust_of
+from fedgan.audit.summary import Charge, LedgerSummary, cost, summarise, trust_of
 from fedgan.errors import FedganError
 from fedgan.privacy.ledger_line import row_hash
 from fedgan.privacy.ledger_scan import scan_ledger

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.events import Event, SelfComposed
 from fedgan.privacy.ledger_line import DEFAULTS, LedgerLine
 from fedgan.privacy.ledger_scan import scan_ledger
@@ -56,6 +57,11 @@ class LedgerSummary:
         """The hash of the last line."""
         return self.hashes[-_DIGEST:].hex()
 
+    @property
+    def opening(self) -> bytes:
+        """The hash of the first line."""
+        return self.hashes[:_DIGEST]
+
     def position(self, head: str) -> int | None:
         """Return the number of the line, from 1, whose hash is `head`, or None."""
         try:
@@ -93,6 +99,11 @@ def summarise(path: Path, lines: Iterable[LedgerLine]) -> LedgerSummary:
 def events_of(charges: Counter[Charge], level: str) -> list[Event]:
     """Return what `charges` did to the presence of one "record" or of one "client"."""
     return [SelfComposed(count, event_at(level, charge.level, charge.event)) for charge, count in charges.items()]
+
+
+def cost(charges: Counter[Charge], level: str, delta: float, accountant: str) -> float:
+    """Return the epsilon at `delta` of `charges` for the presence of one "record" or one "client"."""
+    return epsilon(events_of(charges, level), delta=delta, accountant=accountant) if charges else 0.0
 
 
 def levels_of(charges: Iterable[Charge]) -> list[str]:

@@ -36,7 +36,9 @@ def test_json_has_the_form_of_the_design(fedgan: Callable, finished: tuple[Path,
     result = fedgan("audit", "budget", folder, "--json")
     epsilon = json.loads(printed)["epsilon"]
     assert (result.code, result.err) == (0, "")
-    assert json.loads(result.out) == {
+    document = json.loads(result.out)
+    assert [party["epsilon"] for party in document.pop("adversaries")] == [epsilon] * 3
+    assert document == {
         "epsilon": epsilon,
         "delta": 1e-4,
         "level": "record",
@@ -67,6 +69,8 @@ def test_json_has_the_form_of_the_design(fedgan: Callable, finished: tuple[Path,
                 "from": "everyone, the server and the other clients included",
             }
         ],
+        "overlap": "none",
+        "notes": [],
     }
 
 
@@ -104,6 +108,16 @@ def test_the_table_shows_level_and_trust_where_they_differ(fedgan: Callable, tmp
     record, client = (line for line in said.splitlines() if " level: epsilon " in line)
     assert "hides every single record of every client, from everyone but the server" in record
     assert client.startswith("client level: epsilon infinite hides every client")
+
+
+def test_all_accountants_and_overlapping_clients_in_one_table(fedgan: Callable, run: Path) -> None:
+    said = fedgan("audit", "budget", run, "--accountant", "all", "--overlap", "sum").out
+    heading = next(line for line in said.splitlines() if "client" in line)
+    assert heading.index(" pld ") < heading.index(" prv ") < heading.index(" rdp ")
+    total = next(line for line in said.splitlines() if " all " in line)
+    assert " 29.979 " in total
+    assert re.search(r" 29\.9\d\d-30\.0\d\d ", total)
+    assert "hides every person who has at most one record at each client" in said
 
 
 def test_another_delta_is_another_epsilon(fedgan: Callable, run: Path) -> None:
