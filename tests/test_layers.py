@@ -20,7 +20,8 @@ NO_TORCH = [
     "fedgan.privacy.accounting",
     "fedgan.privacy.ledger",
     "fedgan.privacy.budget",
-    "fedgan.audit",
+    "fedgan.audit.budget",
+    "fedgan.audit.verify",
 ]
 
 

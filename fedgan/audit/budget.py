@@ -1,98 +1,51 @@
-"""What the ledgers at some paths say was spent: the report behind `fedgan audit budget`."""
+"""What the ledgers at some paths say was spent: the computation behind `fedgan audit budget`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from fedgan.audit.guarantee import LevelBudget, charged_levels, finite, level_of, trust_of
+from fedgan.audit.budget_report import Bound, BudgetReport, ClientBudget
+from fedgan.audit.guarantee import LevelBudget, adversaries
+from fedgan.audit.holders import Holder, holders_of
+from fedgan.audit.parallel import each
+from fedgan.audit.paths import ledger_files, run_folders
+from fedgan.audit.summary import Charge, cost, events_of, levels_of, read_summary, trust_of
 from fedgan.errors import UsageError, bad_value
-from fedgan.privacy.accounting import check_delta, epsilon
-from fedgan.privacy.ledger import read_ledger
-from fedgan.privacy.ledger_line import LedgerLine
-from fedgan.privacy.levels import events_at
+from fedgan.privacy.accountant import ACCOUNTANTS
+from fedgan.privacy.accounting import check_delta, epsilon_interval
 
+__all__ = ["BudgetReport", "audit_budget"]
 
-@dataclass(frozen=True)
-class ClientBudget:
-    """What one client has spent.
-
-    Attributes:
-        client: its name.
-        records: how many records it holds.
-        epsilon: the cost of all its charges at `delta`; infinite where one had no noise.
-        delta: the delta of the report.
-        charges: how many there were.
-        head: the hash of its ledger's last line; several ledgers' heads are joined by "+".
-        level: whose presence that epsilon hides: "client" if every charge does, otherwise "record".
-        trust: "aggregator" if a charge trusts the server, otherwise "local".
-    """
-
-    client: str
-    records: int
-    epsilon: float
-    delta: float
-    charges: int
-    head: str
-    level: str
-    trust: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a JSON object; an infinite epsilon is null."""
-        return {**asdict(self), "epsilon": finite(self.epsilon)}
-
-
-@dataclass(frozen=True)
-class BudgetReport:
-    """What all clients have spent.
-
-    Attributes:
-        epsilon: the largest over the clients: their records are disjoint, so their mechanisms compose in parallel.
-        delta: the delta at which every epsilon here holds.
-        level: whose presence it hides: the level of all charges, or "record" where both occur, at which every charge
-            bounds something (see `fedgan.privacy.levels`).
-        accountant: the accountant that computed it.
-        limit: the epsilon that was allowed, if one was given.
-        within_limit: whether `epsilon` is at most `limit`; true without a limit.
-        clients: one entry a client, by name.
-        levels: one entry for each level that was charged, "record" first; only "record" where nothing was.
-    """
-
-    epsilon: float
-    delta: float
-    level: str
-    accountant: str
-    limit: float | None
-    within_limit: bool
-    clients: tuple[ClientBudget, ...]
-    levels: tuple[LevelBudget, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a JSON object; an infinite epsilon is null."""
-        return {
-            **asdict(self),
-            "epsilon": finite(self.epsilon),
-            "clients": [client.to_dict() for client in self.clients],
-            "levels": [level.to_dict() for level in self.levels],
-        }
+ALL = "all"  # instead of one accountant's name
+REPORTED = "pld"  # the one whose bound counts then: the tightest that is never too low
+OVERLAPS = ("none", "sum")
 
 
 def audit_budget(
-    paths: Sequence[Path], *, delta: float | None = None, accountant: str = "pld", limit: float | None = None
+    paths: Sequence[Path],
+    *,
+    delta: float | None = None,
+    accountant: str = REPORTED,
+    limit: float | None = None,
+    overlap: str = "none",
+    workers: int = 1,
 ) -> BudgetReport:
     """Recompute what the ledgers at `paths` spent, from nothing but their lines.
 
-    A ledger found twice, or beside an earlier copy of itself, counts once. Different ledgers of the same client are
-    added up, as they may be about the same records.
+    Ledgers that carry the same commitment, or the name of the same client, are about the same records as far as one can
+    know: their charges are composed. Copies count once. Different clients' charges compose in parallel, or add up.
 
     Args:
         paths: run folders (with `ledgers/`), folders of `*.jsonl`, or ledger files.
         delta: in (0, 1); by default the largest that the ledgers were charged with (0.0 if nothing was).
-        accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`.
+        accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`, or "all" for each beside "pld".
         limit: the epsilon allowed, >= 0.
+        overlap: "none" where clients hold disjoint records; "sum" for a person who has one at every client: epsilons
+            and deltas add up (basic composition; Dwork and Roth 2014, theorem 3.16).
+        workers: processes among which many ledgers are divided.
 
     Raises:
         UsageError: a path without a ledger, or a value out of range.
@@ -100,86 +53,87 @@ def audit_budget(
     """
     if limit is not None and not 0 <= limit < math.inf:
         raise bad_value("limit", limit, "a number of at least 0")
-    if not paths:
-        raise UsageError("no path was given: name a run folder, a ledger folder or a ledger file")
-    ledgers = [read_ledger(file) for file in _ledger_files(paths)]
-    if delta is None:
-        delta = max((line.delta for ledger in ledgers for line in ledger if line.delta is not None), default=0.0)
-    else:
-        check_delta(delta)
-    clients = _by_client(_without_copies(ledgers))
-    rows = tuple(_client(name, lines, delta, accountant) for name, lines in clients.items())
-    levels = tuple(_levels(list(clients.values()), delta, accountant))
+    if overlap not in OVERLAPS:
+        raise bad_value("overlap", overlap, " or ".join(map(repr, OVERLAPS)))
+    ledgers = list(each(read_summary, ledger_files(paths), workers))
+    delta = max(ledger.delta for ledger in ledgers) if delta is None else check_delta(delta)
+    names = ACCOUNTANTS.names() if accountant == ALL else None
+    accountant = REPORTED if names else accountant
+    holders = holders_of(ledgers)
+    levels = _levels(holders, delta, accountant, overlap)
+    rows = tuple(_row(holder, delta, accountant, names) for holder in holders)
+    first = levels[0]
     return BudgetReport(
-        epsilon=levels[0].epsilon,
-        delta=delta,
-        level=levels[0].level,
+        epsilon=first.epsilon,
+        delta=first.delta,
+        level=first.level,
         accountant=accountant,
         limit=limit,
-        within_limit=limit is None or levels[0].epsilon <= limit,
+        within_limit=limit is None or first.epsilon <= limit,
         clients=rows,
         levels=levels,
+        overlap=overlap,
+        notes=tuple(note for holder in holders for note in holder.notes()),
+        adversaries=adversaries(first.trust, first.epsilon, first.delta) if run_folders(paths) else None,
+        accountants=_together(holders, first.level, delta, names, overlap) if names else None,
     )
 
 
-def _client(name: str, ledgers: Sequence[list[LedgerLine]], delta: float, accountant: str) -> ClientBudget:
-    lines = [line for ledger in ledgers for line in ledger]
-    level = level_of(lines)
+def _row(holder: Holder, delta: float, accountant: str, names: list[str] | None) -> ClientBudget:
+    charges = holder.charges
+    level = levels_of(charges)[0]
     return ClientBudget(
-        client=name,
-        records=max(ledger[-1].records for ledger in ledgers),
-        epsilon=_cost(level, lines, delta, accountant),
+        client=holder.client,
+        records=max(ledger.records for ledger in holder.ledgers),
+        epsilon=cost(charges, level, delta, accountant),
         delta=delta,
-        charges=sum(line.event is not None for line in lines),
-        head="+".join(ledger[-1].hash for ledger in ledgers),
+        charges=charges.total(),
+        head="+".join(ledger.head for ledger in holder.ledgers),
         level=level,
-        trust=trust_of(lines),
+        trust=trust_of(charges),
+        accountants=_bounds(charges, level, delta, names) if names else None,
     )
 
 
-def _levels(clients: Iterable[Sequence[list[LedgerLine]]], delta: float, accountant: str) -> Iterator[LevelBudget]:
-    """Yield what is promised at each level that was charged."""
-    lines_of = [[line for ledger in ledgers for line in ledger] for ledgers in clients]
-    every = [line for lines in lines_of for line in lines]
-    for level in charged_levels(every):
-        worst = max(_cost(level, lines, delta, accountant) for lines in lines_of)
-        yield LevelBudget(level, trust_of(every), worst, delta)
+def _levels(holders: Sequence[Holder], delta: float, accountant: str, overlap: str) -> tuple[LevelBudget, ...]:
+    """Return what is promised at each level that was charged."""
+    charges_of = [holder.charges for holder in holders]
+    kinds = {charge for charges in charges_of for charge in charges}
+    together = sum if overlap == "sum" else max
+    charged = sum(bool(charges) for charges in charges_of)
+    total_delta = min(1.0, charged * delta) if overlap == "sum" else delta
+    return tuple(
+        LevelBudget(
+            level,
+            trust_of(kinds),
+            float(together(cost(charges, level, delta, accountant) for charges in charges_of)),
+            total_delta,
+            overlap,
+        )
+        for level in levels_of(kinds)
+    )
 
 
-def _cost(level: str, lines: Iterable[LedgerLine], delta: float, accountant: str) -> float:
-    events = events_at(level, lines)
-    return epsilon(events, delta=delta, accountant=accountant) if events else 0.0
+def _bounds(charges: Counter[Charge], level: str, delta: float, names: list[str]) -> dict[str, Bound]:
+    """Return what each accountant says of `charges`; one that cannot say is not asked to."""
+    bounds = {}
+    for name in names:
+        try:
+            spent = cost(charges, level, delta, name)
+            ends = epsilon_interval(events_of(charges, level), delta=delta, accountant=name) if charges else None
+            bounds[name] = Bound(spent, *(ends or ()))
+        except UsageError:
+            bounds[name] = Bound(None)
+    return bounds
 
 
-def _ledger_files(paths: Iterable[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_file():
-            files.append(path)
-            continue
-        if not path.is_dir():
-            raise UsageError(f"{path} does not exist: name a run folder, a ledger folder or a ledger file")
-        folder = path / "ledgers" if (path / "ledgers").is_dir() else path
-        found = sorted(folder.glob("*.jsonl"))
-        found = [file for file in found if file.name != "metrics.jsonl"]
-        if not found:
-            raise UsageError(f"{path} holds no ledger (*.jsonl): a run at privacy.level = 'none' keeps none")
-        files += found
-    return files
-
-
-def _without_copies(ledgers: Iterable[list[LedgerLine]]) -> list[list[LedgerLine]]:
-    """Drop ledgers that another one contains from its first line on."""
-    kept: list[list[LedgerLine]] = []
-    for ledger in sorted(ledgers, key=len, reverse=True):
-        position = len(ledger) - 1
-        if not any(other[position].hash == ledger[position].hash for other in kept):  # equal hashes: equal pasts
-            kept.append(ledger)
-    return kept
-
-
-def _by_client(ledgers: Iterable[list[LedgerLine]]) -> dict[str, list[list[LedgerLine]]]:
-    clients: dict[str, list[list[LedgerLine]]] = {}
-    for ledger in ledgers:
-        clients.setdefault(ledger[0].client, []).append(ledger)
-    return dict(sorted(clients.items()))
+def _together(holders: Sequence[Holder], level: str, delta: float, names: list[str], overlap: str) -> dict[str, Bound]:
+    """Return what each accountant says of all clients together; clients without a charge add nothing."""
+    charged = [charges for holder in holders if (charges := holder.charges)] or [Counter()]
+    parts = [_bounds(charges, level, delta, names) for charges in charged]
+    combine = sum if overlap == "sum" else max
+    total = {}
+    for name in names:
+        columns = [[getattr(part[name], end) for part in parts] for end in ("epsilon", "low", "high")]
+        total[name] = Bound(*(None if None in column else float(combine(column)) for column in columns))
+    return total

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedgan.privacy.ledger_line import DEFAULTS, LedgerLine
-
 NEIGHBOURS = {"record": "add or remove one record of one client", "client": "add or remove one client"}
 PROTECTED = {"record": "every single record of every client", "client": "every client, with all its records"}
+# The same where a person may be at every client.
+NEIGHBOURS_EVERYWHERE = {"record": "add or remove one record of every client", "client": "add or remove every client"}
+PROTECTED_EVERYWHERE = {
+    "record": "every person who has at most one record at each client",
+    "client": "every person who stands behind any of the clients",
+}
 ADVERSARIES = {
     "local": "everyone, the server and the other clients included",
     "aggregator": "everyone but the server, which sees clipped sums before it adds the noise",
@@ -27,38 +30,77 @@ class LevelBudget:
         epsilon: the largest over all clients, of all their charges; infinite at level "client" where a client was also
             charged at level "record".
         delta: the delta at which it holds.
+        overlap: "none", or "sum" where epsilon and delta are those of a person who may be at every client.
     """
 
     level: str
     trust: str
     epsilon: float
     delta: float
+    overlap: str = "none"
+
+    @property
+    def neighbours(self) -> str:
+        """Which two worlds can hardly be told apart."""
+        return (NEIGHBOURS_EVERYWHERE if self.overlap == "sum" else NEIGHBOURS)[self.level]
+
+    @property
+    def protected(self) -> str:
+        """Whom that hides."""
+        return (PROTECTED_EVERYWHERE if self.overlap == "sum" else PROTECTED)[self.level]
+
+    @property
+    def adversary(self) -> str:
+        """From whom."""
+        return ADVERSARIES[self.trust]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a JSON object, with who is protected from whom; an infinite epsilon is null."""
         return {
-            **asdict(self),
+            "level": self.level,
+            "trust": self.trust,
             "epsilon": finite(self.epsilon),
-            "neighbours": NEIGHBOURS[self.level],
-            "protected": PROTECTED[self.level],
-            "from": ADVERSARIES[self.trust],
+            "delta": self.delta,
+            "neighbours": self.neighbours,
+            "protected": self.protected,
+            "from": self.adversary,
         }
 
 
-def charged_levels(lines: Iterable[LedgerLine]) -> list[str]:
-    """Return the levels of the charges in `lines`, "record" first and alone where there are none."""
-    found = {line.level for line in lines if line.event is not None}
-    return sorted(found, reverse=True) or [DEFAULTS["level"]]
+@dataclass(frozen=True)
+class Adversary:
+    """A party that may be curious.
+
+    Attributes:
+        who: "server", "other clients" or "public".
+        sees: what reaches it, in words.
+        epsilon, delta: the guarantee against it; infinite where there is none.
+    """
+
+    who: str
+    sees: str
+    epsilon: float
+    delta: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a JSON object; an infinite epsilon is null."""
+        return {**asdict(self), "epsilon": finite(self.epsilon)}
 
 
-def level_of(lines: Iterable[LedgerLine]) -> str:
-    """Return the level at which every charge in `lines` bounds something."""
-    return charged_levels(lines)[0]
-
-
-def trust_of(lines: Iterable[LedgerLine]) -> str:
-    """Return the trust under which every charge in `lines` bounds something."""
-    return "aggregator" if any(line.trust == "aggregator" for line in lines) else DEFAULTS["trust"]
+def adversaries(trust: str, epsilon: float, delta: float) -> tuple[Adversary, ...]:
+    """Return what each party sees of a run under `trust`, and the guarantee against it."""
+    server = {
+        "local": "what each client made private before it left: noisy embedding sums, networks or gradient sums, its "
+        "name, its number of records, and in which rounds it answered",
+        "aggregator": "each client's clipped contribution before any noise, and in which rounds it answered",
+    }[trust]
+    clients = "the networks that the server sends in each round, computed from private releases alone"
+    public = "the generator, its card and its samples, computed from private releases alone"
+    return (
+        Adversary("server", server, epsilon if trust == "local" else math.inf, delta),
+        Adversary("other clients", clients, epsilon, delta),
+        Adversary("public", public, epsilon, delta),
+    )
 
 
 def finite(value: float) -> float | None:

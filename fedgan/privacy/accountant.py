@@ -26,6 +26,15 @@ class Accountant(Protocol):
         ...
 
 
+class Interval(Protocol):
+    """Bounds epsilon from both sides, as an accountant with error bars can."""
+
+    def __call__(self, counts: Mapping[tuple[float, float], int], *, delta: float) -> tuple[float, float] | None:
+        """Return the least and the greatest value that epsilon at `delta` can have, or None where it cannot say."""
+        ...
+
+
+INTERVALS: dict[str, Interval] = {}  # by the accountant's name; the greatest value is what the accountant returns
 ACCOUNTANTS: Registry[Accountant] = Registry("privacy.accountant", "fedgan.privacy.accountants")
 
 

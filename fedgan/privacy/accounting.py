@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from fedgan.errors import bad_value
-from fedgan.privacy.accountant import ACCOUNTANTS, basic_mechanism
+from fedgan.privacy.accountant import ACCOUNTANTS, INTERVALS, basic_mechanism
 from fedgan.privacy.events import Event, tally
 from fedgan.privacy.search import smallest_within
 
@@ -30,6 +30,19 @@ def epsilon(events: Iterable[Event], *, delta: float, accountant: str = "pld") -
         UsageError: `delta` out of range, an unknown accountant, or an event that it cannot interpret.
     """
     return _epsilon(basic_counts(events), check_delta(delta), accountant, coarse=False)
+
+
+def epsilon_interval(events: Iterable[Event], *, delta: float, accountant: str) -> tuple[float, float] | None:
+    """Return the least and the greatest epsilon that `accountant` finds possible; None if it bounds one side alone.
+
+    The greatest value is that of `epsilon`. Where `events` cost nothing or no noise bounds them there is no interval.
+    """
+    check_delta(delta)
+    counts = basic_counts(events)
+    ACCOUNTANTS[accountant]  # its module knows the interval
+    if accountant not in INTERVALS or not counts or _epsilon(counts, delta, accountant, coarse=False) == math.inf:
+        return None
+    return _interval(counts, delta, accountant)
 
 
 def calibrate_noise(
@@ -103,3 +116,9 @@ def _epsilon(counts: _Counts, delta: float, accountant: str, *, coarse: bool) ->
     if any(noise < _NO_NOISE or count > _MOST_COUNT for (_, noise), count in counts):
         return math.inf
     return max(0.0, account(dict(counts), delta=delta, coarse=coarse))
+
+
+@lru_cache(maxsize=1024)
+def _interval(counts: _Counts, delta: float, accountant: str) -> tuple[float, float] | None:
+    ends = INTERVALS[accountant](dict(counts), delta=delta)
+    return ends and (max(0.0, ends[0]), max(0.0, ends[1]))

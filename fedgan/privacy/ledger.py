@@ -20,7 +20,9 @@ from fedgan.errors import IntegrityError, UsageError
 from fedgan.files import write_bytes
 from fedgan.privacy.commitment import commitment, write_all
 from fedgan.privacy.events import Event
-from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, parse_line, parse_lines, seal
+from fedgan.privacy.ledger_format import parse_line
+from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, seal
+from fedgan.privacy.ledger_scan import scan_ledger, scan_lines, split_torn
 from fedgan.privacy.levels import events_at
 
 
@@ -160,23 +162,7 @@ def read_ledger(path: Path) -> list[LedgerLine]:
         UsageError: there is no such file.
         IntegrityError: a line is damaged or, at the end, torn; the message names file, line and fault.
     """
-    if not path.is_file():
-        raise UsageError(f"{path} is not a ledger: there is no such file")
-    whole, torn = _split(path.read_bytes())
-    lines = _parse_whole(whole, path)
-    if torn:
-        raise IntegrityError(
-            f"{path}:{len(lines) + 1}: the last line is torn ({len(torn)} bytes without a line feed), "
-            "as a crash leaves it: it is recovered when the client opens the ledger again"
-        )
-    return lines
-
-
-def _parse_whole(whole: bytes, path: Path) -> list[LedgerLine]:
-    # The opening line is written whole by a rename, so no crash explains a ledger without it.
-    if not whole:
-        raise IntegrityError(f"{path}:1: the opening line is missing")
-    return parse_lines(whole, path)
+    return list(scan_ledger(path))
 
 
 def _take_lock(path: Path) -> int:
@@ -208,8 +194,8 @@ def _begin(path: Path, owner: dict[str, Any]) -> list[LedgerLine]:
 
 def _recover(path: Path) -> list[LedgerLine]:
     """Return the lines of the ledger at `path` after repairing a torn end, by replacing the whole file."""
-    whole, torn = _split(path.read_bytes())
-    lines = _parse_whole(whole, path)
+    whole, torn = split_torn(path.read_bytes())
+    lines = list(scan_lines(whole, path))
     if not torn:
         return lines
     repaired = torn + b"\n"
@@ -221,12 +207,6 @@ def _recover(path: Path) -> list[LedgerLine]:
         line, repaired = LedgerLine(row, None), encode(row)
     write_bytes(path, whole + repaired)
     return [*lines, line]
-
-
-def _split(content: bytes) -> tuple[bytes, bytes]:
-    """Split off what follows the last line feed."""
-    end = content.rfind(b"\n") + 1
-    return content[:end], content[end:]
 
 
 def _row(lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:

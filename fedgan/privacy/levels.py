@@ -11,20 +11,19 @@ UNBOUNDED = Gaussian(0.0)
 
 
 def events_at(level: str, lines: Iterable[LedgerLine]) -> tuple[Event, ...]:
-    """Return what the charges in `lines` did to the presence of one "record" or of one "client".
+    """Return what the charges in `lines` did to the presence of one "record" or of one "client"."""
+    return tuple(event_at(level, line.level, line.event) for line in lines if line.event is not None)
 
-    A charge at the asked level stands as it is. At level "record", one made at level "client" counts as
-    `of_one_record`. At level "client", one made at level "record" is unbounded: it says nothing of many records.
+
+def event_at(level: str, charged: str, event: Event) -> Event:
+    """Return what `event`, charged at the level `charged`, did to the presence of one "record" or of one "client".
+
+    At its own level it stands as it is. At level "record", one charged at level "client" counts as `of_one_record`.
+    At level "client", one charged at level "record" is unbounded: it says nothing of many records.
     """
-    found: list[Event] = []
-    for line in lines:
-        if line.event is None:
-            continue
-        if line.level == level:
-            found.append(line.event)
-        else:
-            found.append(of_one_record(line.event) if level == "record" else UNBOUNDED)
-    return tuple(found)
+    if charged == level:
+        return event
+    return of_one_record(event) if level == "record" else UNBOUNDED
 
 
 def of_one_record(event: Event) -> Event:

@@ -70,6 +70,8 @@ def test_report_has_the_documented_form_and_values(run: Path) -> None:
                 "from": "everyone, the server and the other clients included",
             }
         ],
+        "overlap": "none",
+        "notes": [],
     }
     assert list(report)[:7] == ["epsilon", "delta", "level", "accountant", "limit", "within_limit", "clients"]
     json.dumps(report, allow_nan=False)
@@ -166,6 +168,103 @@ def test_both_levels_are_each_what_all_charges_bound(tmp_path: Path, same_client
     ]
     assert report.to_dict()["levels"][1]["epsilon"] is None
     assert {client.level for client in report.clients} == ({"record"} if same_client else {"record", "client"})
+
+
+def test_overlapping_clients_add_epsilons_and_deltas_up(run: Path) -> None:
+    ledger(run / "ledgers" / "client-00002.jsonl", "00002", [])
+    apart, summed = audit_budget([run]), audit_budget([run], overlap="sum")
+    spent = [client.epsilon for client in apart.clients]
+    assert (apart.epsilon, apart.delta) == (max(spent), 1e-5)
+    assert summed.epsilon == pytest.approx(sum(spent), rel=1e-12)
+    assert summed.delta == pytest.approx(2e-5, rel=1e-12)  # the third was charged nothing
+    assert summed.clients == apart.clients
+    assert not audit_budget([run], overlap="sum", limit=apart.epsilon).within_limit
+    (level,) = summed.to_dict()["levels"]
+    assert level["protected"] == "every person who has at most one record at each client"
+    with pytest.raises(UsageError, match="overlap = 'max' is not accepted"):
+        audit_budget([run], overlap="max")
+
+
+def test_all_accountants_stand_side_by_side(run: Path) -> None:
+    report = audit_budget([run], accountant="all")
+    assert (report.accountant, report.epsilon) == ("pld", audit_budget([run]).epsilon)
+    for row in (report, *report.clients):
+        assert row.accountants is not None
+        bounds = row.accountants
+        assert set(bounds) == {"pld", "rdp", "prv"}
+        assert bounds["pld"].epsilon == row.epsilon
+        assert bounds["rdp"].epsilon is not None
+        assert bounds["rdp"].epsilon >= row.epsilon
+        prv = bounds["prv"]
+        assert prv.low is not None
+        assert prv.low - 1e-3 <= row.epsilon <= prv.high + 1e-3  # pld itself lies within 0.001 above the truth
+        assert prv.high == prv.epsilon
+        assert 0 < prv.high - prv.low < 0.05
+    printed = report.to_dict()
+    assert (
+        set(printed["accountants"]["prv"])
+        == set(printed["clients"][0]["accountants"]["prv"])
+        == {
+            "epsilon",
+            "low",
+            "high",
+        }
+    )
+    summed = audit_budget([run], accountant="all", overlap="sum")
+    assert summed.accountants is not None
+    assert summed.accountants["pld"].epsilon == summed.epsilon
+
+
+def test_ledgers_of_one_commitment_are_about_the_same_records(tmp_path: Path) -> None:
+    """A ledger begun anew beside its salt, under whatever name, is about the same records."""
+    first = ledger(tmp_path / "a.jsonl", "00000", [ROUND])
+    first.rename(tmp_path / "first.jsonl")
+    with Ledger.open(first, client="renamed", dataset=b"00000", records=100) as opened:
+        opened.charge(WARM_START, run="run", round=0, clip=1.0, noise_std=4.0, delta=1e-5)
+    report = audit_budget([tmp_path])
+    (client,) = report.clients
+    assert client.client == "00000+renamed"
+    assert client.epsilon == report.epsilon == epsilon([ROUND, WARM_START], delta=1e-5)
+    assert report.notes == (
+        "2 ledgers of client 00000+renamed carry one commitment: they are about the same records, and their charges "
+        "are composed",
+    )
+
+
+def test_ledgers_of_one_name_may_be_about_the_same_records(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        ledger(tmp_path / name / "client-00000.jsonl", "00000", [ROUND])
+    report = audit_budget([tmp_path / "first", tmp_path / "second"])
+    assert report.epsilon == epsilon([ROUND, ROUND], delta=1e-5)
+    assert "carry 2 commitments: each ledger salts its own, so these may be the same records" in report.notes[0]
+
+
+def test_groups_that_a_third_ledger_joins_become_one(tmp_path: Path) -> None:
+    a = ledger(tmp_path / "a" / "x.jsonl", "a", [ROUND])
+    b = ledger(tmp_path / "b" / "x.jsonl", "b", [WARM_START])
+    joining = tmp_path / "c" / "x.jsonl"
+    joining.parent.mkdir()
+    shutil.copy(a.with_suffix(".salt"), joining.with_suffix(".salt"))
+    with Ledger.open(
+        joining, client="b", dataset=b"a", records=100
+    ) as opened:  # the name of one, the records of another
+        opened.charge(ROUND, run="run", round=0, clip=1.0, noise_std=3.0, delta=1e-5)
+    (client,) = audit_budget([a, b, joining]).clients
+    assert client.client == "a+b"
+    assert client.epsilon == epsilon([ROUND, ROUND, WARM_START], delta=1e-5)
+
+
+@pytest.mark.parametrize(("trust", "seen"), [("local", True), ("aggregator", False)])
+def test_a_run_says_what_each_party_sees(tmp_path: Path, trust: str, seen: bool) -> None:
+    ledger(tmp_path / "ledgers" / "a.jsonl", "a", [ROUND], trust=trust)
+    assert "adversaries" not in audit_budget([tmp_path]).to_dict()
+    (tmp_path / "config.toml").write_text("")
+    report = audit_budget([tmp_path])
+    server, clients, public = report.to_dict()["adversaries"]
+    assert [party["who"] for party in (server, clients, public)] == ["server", "other clients", "public"]
+    assert server["epsilon"] == (report.epsilon if seen else None)
+    assert ("before any noise" in server["sees"]) is not seen
+    assert clients["epsilon"] == public["epsilon"] == report.epsilon
 
 
 def test_bad_paths_and_values(run: Path, tmp_path: Path) -> None:

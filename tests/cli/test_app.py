@@ -22,13 +22,18 @@ OPTIONS = {
     "generate": ["RUN", "--count", "--labels", "--seed", "--output"],
     "evaluate": ["RUN", "--metrics", "--json"],
     "audit budget": ["PATH...", "--delta", "--accountant", "--limit", "--json"],
+    "audit verify": ["PATH...", "--json"],
 }
 
 
 def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, (*path, name))
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from commands(command, (*path, name))
 
 
 @pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))), ids=" ".join)
@@ -42,6 +47,10 @@ def test_every_command_explains_itself(fedgan: Callable, path: tuple[str, ...]) 
 
 def test_every_command_of_the_design_is_there() -> None:
     assert set(OPTIONS) <= {" ".join(path) for path in commands(typer.main.get_command(app))}
+
+
+def test_a_misspelt_command_finds_the_nearest(refused: Callable) -> None:
+    assert "No such command 'plna'. Did you mean 'plan'?" in refused("plna")
 
 
 def test_version(fedgan: Callable) -> None:

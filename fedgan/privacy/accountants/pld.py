@@ -1,19 +1,18 @@
-"""Accounting by privacy loss distributions: tight to the width of a grid, and never below the true epsilon.
-
-Source: Koskela et al. 2020, arXiv:1906.03049; discretised pessimistically by connecting the dots (Doroshenko et al.
-2022, arXiv:2207.04380) in dp_accounting.
-"""
+"""Accounting by privacy loss distributions: tight to the width of a grid, and never below the true epsilon."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING
 
 from fedgan.privacy.accountant import ACCOUNTANTS
 
-INTERVAL = 1e-4  # grid of the privacy loss; dp_accounting's default
+if TYPE_CHECKING:
+    from fedgan.privacy.loss_distribution import LossDistribution
+
+INTERVAL = 1e-4  # grid of the privacy loss, as dp_accounting's default
 _COARSE = 1e-3
 _GRID_POINTS = 4_000_000  # 32 MiB an array; beyond these, at epsilons in the hundreds, the grid widens
 _LEAST_NOISE = 0.05  # below, and on a wider grid, exponentials of the privacy loss overflow
@@ -27,37 +26,36 @@ def pld(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool
     Where epsilon is in the thousands, or one release with a noise multiplier below 0.05 takes part (an epsilon of over
     280), it is the bound of `rdp`.
     """
-    loss = privacy_loss(counts, coarse=coarse)
-    if loss is None:
+    losses = privacy_losses(counts, coarse=coarse)
+    if losses is None:
         return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
-    return float(loss.get_epsilon_for_delta(delta))
+    return max(loss.epsilon(delta) for loss in losses)
 
 
-def privacy_loss(counts: Mapping[tuple[float, float], int], *, coarse: bool) -> Any | None:
-    """Return dp_accounting's PrivacyLossDistribution of the composition, or None where it would not fit or overflow."""
+def privacy_losses(counts: Mapping[tuple[float, float], int], *, coarse: bool) -> tuple[LossDistribution, ...] | None:
+    """Return the composition's privacy loss in each direction, or None where it would not fit or overflow."""
     interval = _interval(counts, _COARSE if coarse else INTERVAL)
     if interval > _WIDEST or min(noise for _, noise in counts) < _LEAST_NOISE:
         return None
     # Sorted, so that the order of events never changes the last digits of epsilon.
-    parts = [_composed(*mechanism, count, interval) for mechanism, count in sorted(counts.items())]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.compose(part)
-    return total
+    ordered = sorted(counts.items())
+    sampled = any(probability < 1 for probability, _ in counts)
+    # Without sampling both directions are the same.
+    return tuple(_total(ordered, interval, removal=removal) for removal in ((True, False) if sampled else (True,)))
+
+
+def _total(counts: list[tuple[tuple[float, float], int]], interval: float, *, removal: bool) -> LossDistribution:
+    parts = [_composed(*mechanism, count, interval, removal) for mechanism, count in counts]
+    return reduce(lambda total, part: total.then(part), parts)
 
 
 @lru_cache(maxsize=16)
-def _composed(probability: float, noise: float, count: int, interval: float) -> Any:
-    from dp_accounting.pld import privacy_loss_distribution
+def _composed(probability: float, noise: float, count: int, interval: float, removal: bool) -> LossDistribution:
+    from fedgan.privacy.loss_distribution import subsampled_gaussian
 
     if probability == 1.0:  # exact: n Gaussians are one of n times the precision
-        return privacy_loss_distribution.from_gaussian_mechanism(
-            noise / math.sqrt(count), value_discretization_interval=interval
-        )
-    single = privacy_loss_distribution.from_gaussian_mechanism(
-        noise, sampling_prob=probability, value_discretization_interval=interval
-    )
-    return single.self_compose(count)
+        return subsampled_gaussian(1.0, noise / math.sqrt(count), interval, removal=removal)
+    return subsampled_gaussian(probability, noise, interval, removal=removal).repeated(count)
 
 
 def _interval(counts: Mapping[tuple[float, float], int], wanted: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fedgan.privacy.accountant import ACCOUNTANTS
+from fedgan.privacy.accountant import ACCOUNTANTS, INTERVALS
 
 _ERROR = 0.01
 _COARSE_ERROR = 0.05
@@ -28,16 +28,28 @@ def prv(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool
 
     Where epsilon is in the hundreds or `delta` so small that a grid cannot hold the loss, it is the bound of `rdp`.
     """
-    error = _COARSE_ERROR if coarse else _ERROR
-    if _points(counts, delta, error) <= _GRID_POINTS:
-        try:
-            return _upper_end(counts, delta, error)
-        except (RuntimeError, ValueError, AssertionError):  # it found its grid too coarse for what it was given
-            pass
-    return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+    ends = _ends(counts, delta, _COARSE_ERROR if coarse else _ERROR)
+    return ends[1] if ends else ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
 
 
-def _upper_end(counts: Mapping[tuple[float, float], int], delta: float, error: float) -> float:
+def prv_interval(counts: Mapping[tuple[float, float], int], *, delta: float) -> tuple[float, float] | None:
+    """Return both ends of the interval, or None where `prv` returns another accountant's bound."""
+    return _ends(counts, delta, _ERROR)
+
+
+INTERVALS["prv"] = prv_interval
+
+
+def _ends(counts: Mapping[tuple[float, float], int], delta: float, error: float) -> tuple[float, float] | None:
+    if _points(counts, delta, error) > _GRID_POINTS:
+        return None
+    try:
+        return _computed(counts, delta, error)
+    except (RuntimeError, ValueError, AssertionError):  # it found its grid too coarse for what it was given
+        return None
+
+
+def _computed(counts: Mapping[tuple[float, float], int], delta: float, error: float) -> tuple[float, float]:
     from prv_accountant import PRVAccountant
 
     mechanisms, times = zip(*sorted(counts.items()), strict=True)
@@ -49,10 +61,10 @@ def _upper_end(counts: Mapping[tuple[float, float], int], delta: float, error: f
             eps_error=error,
             delta_error=_DELTA_ERROR * delta,
         )
-        _, _, upper = accountant.compute_epsilon(delta, list(times))
-    if not math.isfinite(upper):
+        lower, _, upper = accountant.compute_epsilon(delta, list(times))
+    if not (math.isfinite(lower) and math.isfinite(upper)):
         raise ValueError("no finite epsilon on this grid")
-    return float(upper)
+    return float(lower), float(upper)
 
 
 def _variable(probability: float, noise: float) -> Any:
