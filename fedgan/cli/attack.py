@@ -13,7 +13,6 @@ import typer
 
 from fedgan.cli.console import format_epsilon, new_table, print_json, show, stderr, stdout
 from fedgan.cli.options import JsonOption, SetOption
-from fedgan.config import Config, load_config, naming_places
 from fedgan.errors import UsageError, bad_value
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from fedgan.audit.attack.findings import Evidence
     from fedgan.audit.attack.report import AttackReport
+    from fedgan.config import Config
     from fedgan.federation.attack.sites import Canaries
 
 _OVER_CLAIM = 3
@@ -51,6 +51,8 @@ def attack(
 ) -> None:
     """Train once with canaries and prove lower bounds on epsilon; exit with 3 where one is above what is claimed."""
     _check(canaries, images, members, confidence, claim, plot)
+    from fedgan.config import load_config, naming_places
+
     file = RunFolder.open(source).config if source.is_dir() else source
     settings = load_config(file, overrides or [])
     folder = _unused(output or Path("runs") / f"attack-{_name(source)}-{datetime.now():%Y%m%d-%H%M%S}")
