@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench clean
+.PHONY: help install demo test test-slow mutants lint bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "fedgan needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version): try make PYTHON=python3.12" >&2; \
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray,evaluation,explanation]' -c constraints.txt
 	@touch $@
 
 demo: $(INSTALLED) ## Train five clients' private digit generator in a new folder runs/digits[-N]
@@ -32,10 +32,14 @@ demo: $(INSTALLED) ## Train five clients' private digit generator in a new folde
 	$(BIN)/fedgan simulate configs/digits.toml --output "$$run"
 
 # Two test processes of one thread each: torch's own threads would fight over the cores.
-test test-slow: export OMP_NUM_THREADS := 1
+test test-slow mutants: export OMP_NUM_THREADS := 1
 
-test: lint ## Lint, unit tests and the slow tests of privacy claims: what CI runs
+test: lint ## Lint, unit tests, the slow tests of privacy claims, mutants: what CI runs
 	$(BIN)/python -m pytest -n 2 -m 'not gpu and (not slow or privacy)'
+	@$(MAKE) --no-print-directory mutants
+
+mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests red
+	$(BIN)/python -m simulations.mutants
 
 test-slow: $(INSTALLED) ## Every slow test that needs no GPU: minutes
 	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'

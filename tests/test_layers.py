@@ -13,6 +13,7 @@ NO_TORCH = [
     "fedgan.registry",
     "fedgan.seeding",
     "fedgan.files",
+    "fedgan.extras",
     "fedgan.errors",
     "fedgan.privacy.events",
     "fedgan.privacy.plan",

@@ -1,1 +1,1 @@
-"""Audits: what ledgers say was spent, and whether they can be believed. Imports no torch."""
+"""Audits: what ledgers say was spent, whether they can be believed, and what attacks prove. No torch."""

@@ -20,7 +20,14 @@ from typer.core import TyperGroup
 from fedgan import __version__
 from fedgan.errors import FedganError
 
-COMMANDS = ("simulate", "plan", "generate", "evaluate", "audit")  # each a module here that defines its own name
+COMMANDS = (
+    "simulate",
+    "plan",
+    "generate",
+    "evaluate",
+    "explain",
+    "audit",
+)  # each a module here that defines its own name
 
 
 class _Commands(TyperGroup):

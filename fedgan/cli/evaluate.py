@@ -1,4 +1,4 @@
-"""`fedgan evaluate`: train on synthetic, test on real."""
+"""`fedgan evaluate`: what a generator is worth, judged on public images."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fedgan.cli.console import new_table, print_json, show, stdout
+from fedgan.cli.console import print_json, show, stdout
 from fedgan.cli.options import JsonOption, RunArgument
+from fedgan.cli.scores import legend, score_table
 from fedgan.runs import RunFolder
 
 
@@ -33,8 +34,5 @@ def evaluate(
         count = config.evaluation.count
         print_json({"run": str(run), "generated": count, "test_records": len(data.test), "metrics": scores})
         return
-    table = new_table("metric", "accuracy")
-    for name, score in scores.items():
-        table.add_row(name, f"{score:.4f}")
-    stdout.print(table)
-    show(f"trained on {config.evaluation.count} generated images, tested on {len(data.test)} held-out real ones")
+    stdout.print(score_table(scores))
+    show(legend(scores, generated=config.evaluation.count, test_records=len(data.test)))

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from fedgan.cli.console import show
-from fedgan.cli.options import RunArgument
-from fedgan.errors import UsageError, bad_value
+from fedgan.cli.options import LabelsOption, RunArgument, SeedOption, parse_labels
+from fedgan.errors import UsageError
 from fedgan.files import write_bytes
 from fedgan.runs import RunFolder
 
@@ -23,8 +23,8 @@ def generate(
     run: RunArgument,
     count: Annotated[int, typer.Option(min=1, help="Images to generate.")],
     output: Annotated[Path, typer.Option(help="FILE.png (a grid), FILE.npz (images, labels) or a folder of PNGs.")],
-    labels: Annotated[str | None, typer.Option(help="Classes, joined by commas; default: all, equally often.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")] = 0,
+    labels: LabelsOption = None,
+    seed: SeedOption = 0,
 ) -> None:
     """Generate images; this reads no private record and costs no budget."""
     from fedgan.evaluation import generate_images
@@ -37,7 +37,7 @@ def generate(
         raise UsageError(f"--output {output}: the folder is not empty")
     generator, _ = load_generator(RunFolder.open(run))
     classes = int(generator.num_classes)  # type: ignore[arg-type]
-    images = generate_images(generator, count, labels=_classes(labels, classes), seed=seed)
+    images = generate_images(generator, count, labels=parse_labels(labels, classes), seed=seed)
     try:
         if output.suffix == ".png":
             sample_grid(images.images, images.labels, classes, output)
@@ -48,19 +48,6 @@ def generate(
     except OSError as error:
         raise UsageError(f"--output {output}: cannot write there: {error.strerror}") from None
     show(f"{count} images: {output}")
-
-
-def _classes(labels: str | None, classes: int) -> list[int] | None:
-    if labels is None:
-        return None
-    accepted = f"whole numbers from 0 to {classes - 1}, joined by commas"
-    try:
-        chosen = [int(label) for label in labels.split(",")]
-    except ValueError:
-        raise bad_value("--labels", labels, accepted) from None
-    if not all(0 <= label < classes for label in chosen):
-        raise bad_value("--labels", labels, accepted)
-    return chosen
 
 
 def _write_npz(images: ImageDataset, path: Path) -> None:

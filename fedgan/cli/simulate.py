@@ -13,12 +13,17 @@ import typer
 
 from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stderr, stdout
 from fedgan.cli.options import JsonOption, SetOption
+from fedgan.cli.scores import format_score, legend, score_table
 from fedgan.config import Config, load_config, naming_places, to_toml
 from fedgan.errors import UsageError
 from fedgan.runs import RunFolder
 
 if TYPE_CHECKING:
     from fedgan.federation.simulation import Outcome
+
+
+_COLUMNS = 2
+"""As many scores stand beside the budgets on 80 characters; more get a table of their own."""
 
 
 class EngineName(StrEnum):
@@ -66,7 +71,7 @@ def simulate(
     if as_json:
         print_json(summary)
     elif not quiet:
-        _print(summary, settings)
+        _print(summary, legend(scores, generated=settings.evaluation.count, test_records=len(sites.data.test)))
 
 
 @dataclass
@@ -120,18 +125,21 @@ def _summary(outcome: Outcome, scores: dict[str, float], seconds: float) -> dict
     }
 
 
-def _print(summary: dict[str, Any], settings: Config) -> None:
-    metrics = list(summary["metrics"])
-    table = new_table("client", "records", "epsilon", "delta", *metrics)
+def _print(summary: dict[str, Any], meaning: str) -> None:
+    scores = summary["metrics"]
+    columns = list(scores) if len(scores) <= _COLUMNS else []
+    table = new_table("client", "records", "epsilon", "delta", *columns)
     rows = summary["clients"]
     for row in rows if len(rows) <= 20 else []:
-        table.add_row(row["client"], str(row["records"]), *_cost(row), *("" for _ in metrics))
+        table.add_row(row["client"], str(row["records"]), *_cost(row), *("" for _ in columns))
     table.add_section()
     total = str(sum(row["records"] for row in rows))
-    table.add_row("all", total, *_cost(summary), *(f"{summary['metrics'][name]:.3f}" for name in metrics))
+    table.add_row("all", total, *_cost(summary), *(format_score(name, scores[name]) for name in columns))
     stdout.print(table)
+    if not columns:
+        stdout.print(score_table(scores))
     folder = Path(summary["run"])
-    show(f"accuracy on the held-out test set of classifiers trained on {settings.evaluation.count} generated images")
+    show(meaning)
     if summary["stopped"]:
         show(f"stopped early: {summary['stopped']}")
     last = max((folder / "samples").glob("*.png"), default=None)

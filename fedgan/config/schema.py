@@ -60,9 +60,12 @@ class Model(Table):
 
 
 class Loss(Table):
-    """The adversarial loss."""
+    """The adversarial loss, and what keeps the discriminator from growing steep."""
 
     name: Text = "non_saturating"
+    penalty: Text = "none"
+    """A name in the registry of penalties, which are added to the discriminator's loss on real records."""
+    penalty_weight: NotNegative = 10.0
 
 
 class Training(Table):
@@ -72,6 +75,10 @@ class Training(Table):
     """Expected real records in a discriminator step; every step adds as many generated ones."""
     discriminator_steps: PositiveCount | Literal["adaptive"] = 1
     """Discriminator steps for each generator step; "adaptive" climbs a ladder (Bie et al. 2023)."""
+    microbatch: Count = 0
+    """Rows of a discriminator step to work on at a time, so that memory does not grow with the batch; 0 for all."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of forward passes in discriminator and generator steps; weights, norms and sums stay float32."""
     generator_batch_size: PositiveCount = 128
     discriminator_learning_rate: Positive = 2e-4
     generator_learning_rate: Positive = 2e-4
@@ -137,7 +144,7 @@ class Evaluation(Table):
     metrics: Text = "logistic_regression"
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
-    """Generated images that a metric trains on."""
+    """Generated images that a metric takes."""
 
 
 class Config(Table):

@@ -1,6 +1,6 @@
-"""What synthetic images are worth: classifiers trained on them and tested on real, public images."""
+"""What synthetic images are worth, judged on real, public images: by classifiers trained on them, and by distances."""
 
 from fedgan.evaluation.generation import generate_images
-from fedgan.evaluation.registry import METRICS, Metric
+from fedgan.evaluation.registry import METRICS, Metric, Scale, choose_metrics
 
-__all__ = ["METRICS", "Metric", "generate_images"]
+__all__ = ["METRICS", "Metric", "Scale", "choose_metrics", "generate_images"]

@@ -8,28 +8,56 @@ as long as the test set's people are not promised privacy themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.errors import UsageError
+from fedgan.extras import require_extra
 from fedgan.registry import Registry
 
-Metric: TypeAlias = Callable[[ImageDataset, ImageDataset, int], float]
-"""Called with (synthetic, test, seed); returns a number in [0, 1], and the same one for the same arguments."""
+Score: TypeAlias = Callable[[ImageDataset, ImageDataset, int], float]
+"""Called with (synthetic, test, seed); returns a number on the metric's scale, the same one for the same arguments."""
+
+
+class Scale(Enum):
+    """What numbers a metric gives, and which of them are good."""
+
+    SHARE = "0 to 1, more is better"
+    """In [0, 1]: an accuracy, or a part of the images."""
+    DISTANCE = "0 at best, less is better"
+    """At least 0 without an upper bound; an unbiased estimate may fall below 0 by its own noise."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of synthetic images against the public test set.
+
+    Attributes:
+        score: computes it.
+        scale: what its numbers range over.
+        meaning: one line for whoever reads the number: what is measured on which features, without the scale.
+        package: what the extra `evaluation` has to have installed for it; "" for nothing.
+    """
+
+    score: Score
+    scale: Scale
+    meaning: str
+    package: str = ""
+
 
 METRICS: Registry[Metric] = Registry("evaluation.metrics", "fedgan.evaluation.metrics")
 
 
-def require_comparable(synthetic: ImageDataset, test: ImageDataset) -> None:
-    """Raise UsageError unless a classifier trained on `synthetic` can be tested on `test`."""
-    if synthetic.image_shape != test.image_shape:
-        raise UsageError(
-            f"the synthetic images are of shape {synthetic.image_shape}, the test images of {test.image_shape}: "
-            "evaluate with the data set that the generator was trained for"
-        )
-    if synthetic.num_classes != test.num_classes:
-        raise UsageError(f"{synthetic.num_classes} synthetic classes cannot be tested on {test.num_classes} real ones")
-    if len(synthetic) == 0 or len(test) == 0:
-        raise UsageError(f"{len(synthetic)} synthetic and {len(test)} test images: at least one of each is needed")
-    if synthetic.labels.unique().numel() < 2:
-        raise UsageError("the synthetic images are all of one class: a classifier needs at least two to learn from")
+def choose_metrics(names: str) -> dict[str, Metric]:
+    """Return the metrics called `names`, joined by commas; every one of them can be computed here.
+
+    Raises:
+        UsageError: a name is unknown, or the extra that its metric needs is not installed.
+    """
+    chosen = {name: METRICS[name] for name in (part.strip() for part in names.split(","))}
+    for name, metric in chosen.items():
+        if metric.package:
+            wanted_by = f"{METRICS.key} = {name!r}"
+            require_extra("evaluation", package=metric.package, wanted_by=wanted_by, key=METRICS.key)
+    return chosen

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedgan.data import ImageDataset
 from fedgan.errors import IntegrityError
-from fedgan.evaluation import METRICS, generate_images
+from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.federation.card import load_generator
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
@@ -24,21 +24,21 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, flo
         metrics: names in `METRICS`, joined by commas.
 
     Raises:
-        UsageError: a metric is unknown, or the run has no generator.
+        UsageError: a metric is unknown or needs an extra that is not installed, or the run has no generator.
         IntegrityError: weights, card or earlier scores are damaged.
     """
-    names = [name.strip() for name in metrics.split(",")]
-    chosen = {name: METRICS[name] for name in names}
+    chosen = choose_metrics(metrics)
     generator, config = load_generator(folder)
     seed = derive_seed(config.seed, "evaluation")
     synthetic = generate_images(generator, config.evaluation.count, seed=seed)
-    scores = {name: metric(synthetic, test, seed) for name, metric in chosen.items()}
-    earlier = _earlier_scores(folder)
+    scores = {name: metric.score(synthetic, test, seed) for name, metric in chosen.items()}
+    known = _earlier_scores(folder) | scores
     document = {
         "generated": config.evaluation.count,
         "real": "held-out test set, public",
         "test_records": len(test),
-        "metrics": {**earlier, **scores},
+        "metrics": known,
+        "meaning": {name: METRICS[name].meaning for name in known if name in METRICS.names()},
     }
     write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
     return scores

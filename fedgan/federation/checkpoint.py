@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedgan.errors import IntegrityError
 from fedgan.federation.reports import RoundReport
@@ -82,10 +82,7 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
     facts = read_facts(card)
     weights = card.with_suffix(".safetensors")
     try:
-        content = weights.read_bytes()
-        if sha256(content).hexdigest() != facts["sha256"]:
-            raise ValueError(f"its SHA-256 is not the {facts['sha256'][:12]}... that {card.name} names")
-        tensors = load_tensors(content)
+        tensors = _read_tensors(weights, facts["sha256"])
         server.gan.generator.load_state_dict(_part(tensors, "generator"))
         server.gan.discriminator.load_state_dict(_part(tensors, "discriminator"))
         server.average.load_state_dict(_part(tensors, "average"))
@@ -98,11 +95,42 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
         server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise IntegrityError(f"{weights}: damaged checkpoint: {reason}") from None
+        raise _damaged(weights, error) from None
     server.run = facts["run"]
     server.round = facts["round"]
     return dict(facts["ledger_heads"])
+
+
+def load_network(module: nn.Module, part: str, card: Path) -> dict[str, Any]:
+    """Put `module` into the state of one network saved beside `card` and return the checkpoint's facts.
+
+    Args:
+        module: a network of the family and size that the run has.
+        part: "generator", "discriminator", or "average", the averaged generator.
+        card: the .json of a checkpoint.
+
+    Raises:
+        IntegrityError: a file is missing, damaged, or does not fit `module`.
+    """
+    facts = read_facts(card)
+    weights = card.with_suffix(".safetensors")
+    try:
+        module.load_state_dict(_part(_read_tensors(weights, facts["sha256"]), part))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _damaged(weights, error) from None
+    return facts
+
+
+def _read_tensors(weights: Path, digest: str) -> dict[str, Tensor]:
+    """Return the tensors in `weights` by "part/name"; raises ValueError if the file is not the one with `digest`."""
+    content = weights.read_bytes()
+    if sha256(content).hexdigest() != digest:
+        raise ValueError(f"its SHA-256 is not the {digest[:12]}... that {weights.with_suffix('.json').name} names")
+    return load_tensors(content)
+
+
+def _damaged(weights: Path, error: Exception) -> IntegrityError:
+    return IntegrityError(f"{weights}: damaged checkpoint: {str(error).splitlines()[0]}")
 
 
 def _name(server: Server) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fedgan.errors import UsageError
 from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.losses import PENALTIES
 from fedgan.privacy.plan import Level, Trust
 
 
@@ -12,6 +13,7 @@ def check_combination(
     level: Level,
     trust: Trust,
     algorithm: str,
+    penalty: str,
     local_steps: int,
     aggregation: str,
     minimum_clients: int,
@@ -21,9 +23,16 @@ def check_combination(
 
     Args:
         level, trust, clip_quantile: of table `privacy`.
+        penalty: `loss.penalty`.
         algorithm, local_steps, aggregation, minimum_clients: of table `federation`.
     """
     summed = ALGORITHMS[algorithm].releases == "gradient_sum"
+    if (looks := PENALTIES[penalty]) and looks.between and "generator" not in ALGORITHMS[algorithm].sends:
+        raise UsageError(
+            f"loss.penalty = {penalty!r} does not go with federation.algorithm = {algorithm!r}, whose clients have no "
+            "generator to look between real and generated images: give 'r1' or 'none'",
+            "loss.penalty",
+        )
     if summed and local_steps != 1:
         raise UsageError(
             f"federation.local_steps = {local_steps} does not go with federation.algorithm = {algorithm!r}, "

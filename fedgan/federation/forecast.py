@@ -11,14 +11,13 @@ from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.arrays import count_bytes, network_arrays
 from fedgan.federation.cohort import cohort_size, participations
-from fedgan.federation.sites import Sites, client_name, gan_of, optimisation_of
-from fedgan.losses import LOSSES
+from fedgan.federation.sites import Sites, client_name, gan_of, loss_of, optimisation_of
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.gan import Gan
 from fedgan.training.local import train_discriminator_steps, train_generator_steps
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator
 
@@ -81,11 +80,11 @@ def _expected_seconds(config: Config, gan: Gan, clients: int) -> float:
 
 
 def _step_seconds(config: Config, gan: Gan) -> tuple[float, float]:
-    optimisation, loss = optimisation_of(config), LOSSES[config.loss.name]
+    optimisation, loss = optimisation_of(config), loss_of(config)
     rng = stream(0, "forecast")
     with torch.no_grad():
         images, labels = (tensor.cpu() for tensor in gan.fakes(optimisation.batch_size, rng))
-    gradient: GradientRule = PlainGradient()
+    gradient: GradientRule = PlainGradient(microbatch=optimisation.microbatch)
     if config.privacy.level != "none":
         gradient = PrivateGradient(
             clip=config.privacy.clip,
@@ -93,6 +92,7 @@ def _step_seconds(config: Config, gan: Gan) -> tuple[float, float]:
             expected_rows=2 * optimisation.batch_size,
             noise=SecureNoise(),
             engine=config.privacy.clipping_engine,
+            microbatch=optimisation.microbatch,
         )
 
     def discriminator_steps(steps: int) -> None:

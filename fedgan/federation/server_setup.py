@@ -13,14 +13,13 @@ from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, optimisation_of, plan_of
-from fedgan.losses import LOSSES
+from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder, fixed_ladder
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 
 
 def server_of(config: Config, clients: Sequence[Description]) -> Server:
@@ -36,7 +35,7 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         algorithm=ALGORITHMS[config.federation.algorithm],
         step=_server_step(config, gan, everybody, plan, noise),
         optimisation=optimisation_of(config),
-        loss=LOSSES[config.loss.name],
+        loss=loss_of(config),
         ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
         local_steps=config.federation.local_steps,
         minimum_clients=config.federation.minimum_clients,
@@ -74,7 +73,7 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
         return GradientStep(
             gan,
             optimisation=optimisation_of(config),
-            loss=LOSSES[config.loss.name],
+            loss=loss_of(config),
             probability=config.training.batch_size / everybody,
             fake_gradient=_fake_gradient(config, noise),
             noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
@@ -89,11 +88,12 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
 def _fake_gradient(config: Config, noise: NoiseSource) -> GradientRule:
     """Return the sum over generated rows, clipped where real rows are: they need no noise, but must not drown those."""
     if config.privacy.level == "none":
-        return PlainGradient(expected_rows=1.0)
+        return PlainGradient(expected_rows=1.0, microbatch=config.training.microbatch)
     return PrivateGradient(
         clip=config.privacy.clip,
         noise_multiplier=0.0,
         expected_rows=1.0,
         noise=noise,
         engine=config.privacy.clipping_engine,
+        microbatch=config.training.microbatch,
     )

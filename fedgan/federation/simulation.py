@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
 from fedgan.errors import FedganError, IntegrityError, bad_value
-from fedgan.evaluation import METRICS
+from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
@@ -39,10 +39,11 @@ from fedgan.federation.sites import (
     use_threads,
 )
 from fedgan.federation.strategy import GanStrategy, Observer, discover
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
+from fedgan.training.critic import check_clipping_engine
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,20 +68,26 @@ class Outcome:
 
 
 def check_names(config: Config) -> None:
-    """Raise UsageError, with the nearest name, for a name in `config` that no registry has, or a device not there."""
+    """Raise UsageError for what `config` names and is not there: an entry of a registry, an extra, a device."""
     for registry, name in (
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
         (LOSSES, config.loss.name),
+        (PENALTIES, config.loss.penalty),
         (ENGINES, config.privacy.clipping_engine),
-        *((METRICS, name.strip()) for name in config.evaluation.metrics.split(",")),
     ):
-        registry[name]  # type: ignore[index]
+        registry[name]
+    choose_metrics(config.evaluation.metrics)
+    if _private(config):
+        check_clipping_engine(
+            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+        )
     pick_device(config.device)
     check_combination(
         level=config.privacy.level,
         trust=config.privacy.trust,
         algorithm=config.federation.algorithm,
+        penalty=config.loss.penalty,
         local_steps=config.federation.local_steps,
         aggregation=config.federation.aggregation,
         minimum_clients=config.federation.minimum_clients,

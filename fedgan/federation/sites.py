@@ -16,7 +16,7 @@ from fedgan.errors import UsageError, bad_value
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
-from fedgan.losses import LOSSES
+from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.seeding import derive_seed
@@ -52,7 +52,13 @@ def optimisation_of(config: Config) -> Optimisation:
         generator_learning_rate=training.generator_learning_rate,
         beta1=training.beta1,
         beta2=training.beta2,
+        microbatch=training.microbatch,
     )
+
+
+def loss_of(config: Config) -> GanLoss:
+    """Return the losses of `config`, with the penalty if there is one."""
+    return gan_loss(config.loss.name, penalty=config.loss.penalty, penalty_weight=config.loss.penalty_weight)
 
 
 def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> Gan:
@@ -65,6 +71,7 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
         image_shape=image_shape,
         seed=derive_seed(config.seed, "weights"),
         device=pick_device(config.device),
+        precision=config.training.precision,
     )
 
 
@@ -217,7 +224,7 @@ class Sites:
             gan=gan,
             local_steps=config.federation.local_steps,
             optimisation=optimisation_of(config),
-            loss=LOSSES[config.loss.name],
+            loss=loss_of(config),
             anchor_weight=config.training.anchor_weight,
             anchor_features=features.to(gan.device) if anchored else None,
         )

@@ -28,7 +28,8 @@ from fedgan.privacy.plan import PrivacyPlan
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
 from fedgan.training.local import Batches, Optimisation
-from fedgan.training.steps import Anchor, GradientRule
+from fedgan.training.rules import GradientRule
+from fedgan.training.steps import Anchor
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import FeatureMap, embed, embedding_loss
 
@@ -238,14 +239,16 @@ class Vault:
     def _gradient(self) -> GradientRule:
         """Return the rule of one batch: divided by its expected rows, or undivided where a sum is what is released."""
         plan, summed = self._plan, self._training.algorithm.releases == "gradient_sum"
+        microbatch = self._training.optimisation.microbatch
         if plan.level != "record":
-            return PlainGradient(expected_rows=1.0 if summed else None)
+            return PlainGradient(expected_rows=1.0 if summed else None, microbatch=microbatch)
         return PrivateGradient(
             clip=plan.clip,
             noise_multiplier=plan.noise_multiplier if plan.trust == "local" else 0.0,
             expected_rows=1.0 if summed else plan.expected_batch + self._training.optimisation.batch_size,
             noise=self._noise,
             engine=plan.clipping_engine,
+            microbatch=self._training.optimisation.microbatch,
         )
 
     def _batches(self, round_number: int) -> Batches:

@@ -29,7 +29,7 @@ def epsilon(events: Iterable[Event], *, delta: float, accountant: str = "pld") -
     Raises:
         UsageError: `delta` out of range, an unknown accountant, or an event that it cannot interpret.
     """
-    return _epsilon(_basic_counts(events), check_delta(delta), accountant, coarse=False)
+    return _epsilon(basic_counts(events), check_delta(delta), accountant, coarse=False)
 
 
 def epsilon_interval(events: Iterable[Event], *, delta: float, accountant: str) -> tuple[float, float] | None:
@@ -38,7 +38,7 @@ def epsilon_interval(events: Iterable[Event], *, delta: float, accountant: str) 
     The greatest value is that of `epsilon`. Where `events` cost nothing or no noise bounds them there is no interval.
     """
     check_delta(delta)
-    counts = _basic_counts(events)
+    counts = basic_counts(events)
     ACCOUNTANTS[accountant]  # its module knows the interval
     if accountant not in INTERVALS or not counts or _epsilon(counts, delta, accountant, coarse=False) == math.inf:
         return None
@@ -70,7 +70,7 @@ def calibrate_noise(
     check_delta(delta)
 
     def cost(noise: float, *, coarse: bool) -> float:
-        return _epsilon(_basic_counts(events_of(noise)), delta, accountant, coarse=coarse)
+        return _epsilon(basic_counts(events_of(noise)), delta, accountant, coarse=coarse)
 
     floor = cost(_MOST_NOISE, coarse=False)
     if floor > target_epsilon:
@@ -98,7 +98,8 @@ _NO_NOISE = 1e-9  # an epsilon above 1e17 is none, and its powers overflow
 _MOST_COUNT = 10**12  # more repetitions than any training has: the bound given up for them is still a bound
 
 
-def _basic_counts(events: Iterable[Event]) -> _Counts:
+def basic_counts(events: Iterable[Event]) -> _Counts:
+    """Return how often each subsampled Gaussian (sampling probability, noise multiplier) ran in `events`."""
     counts: Counter[tuple[float, float]] = Counter()
     for event, count in tally(events).items():
         probability, noise = basic_mechanism(event)

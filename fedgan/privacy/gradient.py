@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.privacy.clipping import LossFunction, clipped_gradient_sum
+from fedgan.privacy.clipping.microbatches import loss_of_slice
 from fedgan.privacy.noise import NoiseSource, add_noise_to_all
 
 
@@ -26,19 +27,26 @@ class PlainGradient:
 
     Args:
         expected_rows: what the sum over the batch is divided by; None for the batch's own number of rows.
+        microbatch: rows to work on at a time, so that memory does not grow with the batch; 0 for all at once.
     """
 
     expected_rows: float | None = None
+    microbatch: int = 0
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the gradient; zeros where the batch is empty or a parameter unused."""
         parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
         if inputs[0].shape[0] == 0:
             return {name: torch.zeros_like(value).detach() for name, value in parameters.items()}
-        losses = loss(module(*inputs))
-        mean = losses.mean() if self.expected_rows is None else losses.sum() / self.expected_rows
-        gradients = torch.autograd.grad(mean, list(parameters.values()), allow_unused=True, materialize_grads=True)
-        return dict(zip(parameters, gradients, strict=True))
+        rows = len(inputs[0])
+        divisor = rows if self.expected_rows is None else self.expected_rows
+        totals: list[Tensor] = []
+        for start in range(0, rows, self.microbatch or rows):
+            part = tuple(values[start : start + (self.microbatch or rows)] for values in inputs)
+            share = loss_of_slice(loss, start, rows)(module(*part)).sum() / divisor
+            found = torch.autograd.grad(share, list(parameters.values()), allow_unused=True, materialize_grads=True)
+            totals = [total + value for total, value in zip(totals, found, strict=True)] if totals else [*found]
+        return dict(zip(parameters, totals, strict=True))
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class PrivateGradient:
         expected_rows: the expected number of rows of a batch, fixed in advance. The realised number is private.
         noise: where the noise comes from.
         engine: a name in `fedgan.privacy.clipping.ENGINES`.
+        microbatch: rows to work on at a time, so that memory does not grow with the batch; 0 for all at once.
     """
 
     clip: float
@@ -64,9 +73,12 @@ class PrivateGradient:
     expected_rows: float
     noise: NoiseSource
     engine: str = "book_keeping"
+    microbatch: int = 0
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction) -> dict[str, Tensor]:
         """Return the private gradient of every trainable parameter; an empty batch gets its noise like any other."""
-        sums, _ = clipped_gradient_sum(module, inputs, loss, max_norm=self.clip, engine=self.engine)
+        sums, _ = clipped_gradient_sum(
+            module, inputs, loss, max_norm=self.clip, engine=self.engine, microbatch=self.microbatch or None
+        )
         noisy = add_noise_to_all(sums, self.noise_multiplier * self.clip, self.noise)
         return {name: total / self.expected_rows for name, total in noisy.items()}

@@ -84,6 +84,16 @@ class LossDistribution:
         solved = np.flatnonzero((upper > delta) & (lower > 0) & (epsilons >= nexts))
         return float(epsilons[solved[0]]) if len(solved) else 0.0
 
+    def deltas(self, epsilons: Array) -> Array:
+        """Return the divergence (P,) at `epsilons` (P,), all >= 0."""
+        losses = (self.lowest + np.arange(len(self.masses))) * self.interval
+        positive = losses > 0  # losses above 0, which alone can matter
+        losses, masses = losses[positive], self.masses[positive]
+        upper = np.append(np.cumsum(masses[::-1])[::-1], 0.0)
+        lower = np.append(np.cumsum((masses * np.exp(-losses))[::-1])[::-1], 0.0)
+        above = np.searchsorted(losses, epsilons, side="right")
+        return np.asarray(np.maximum(0.0, self.infinite + upper[above] - np.exp(epsilons) * lower[above]))
+
 
 def subsampled_gaussian(probability: float, noise: float, interval: float, *, removal: bool) -> LossDistribution:
     """Return the privacy loss of a Gaussian on a Poisson sample, for removing or for adding a record.

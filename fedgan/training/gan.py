@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from fedgan.models import build_discriminator, build_generator
 from fedgan.seeding import derive_seed
+from fedgan.training.critic import ReducedPrecision
 from fedgan.training.streams import draw_labels, draw_latents
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass
 class Gan:
-    """Generator and discriminator on one device."""
+    """Generator and discriminator on one device.
+
+    Attributes:
+        precision: of forward passes in training steps; parameters and their gradients are float32 in any case.
+    """
 
     generator: nn.Module
     discriminator: nn.Module
+    precision: Precision = "float32"
 
     @property
     def device(self) -> torch.device:
@@ -31,11 +40,25 @@ class Gan:
         """Return the network called "generator" or "discriminator"."""
         return {"generator": self.generator, "discriminator": self.discriminator}[name]
 
+    @cached_property
+    def critic(self) -> nn.Module:
+        """The discriminator as training steps call it."""
+        return ReducedPrecision(self.discriminator) if self.precision == "bfloat16" else self.discriminator
+
+    @cached_property
+    def _maker(self) -> nn.Module:
+        return ReducedPrecision(self.generator) if self.precision == "bfloat16" else self.generator
+
+    def generate(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Return the images (N, C, H, W) of latents (N, latent_dim) and labels (N,), as training steps make them."""
+        images: Tensor = self._maker(latents, labels)
+        return images
+
     def fakes(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return generated images (count, C, H, W) in [-1, 1] and their uniformly drawn labels (count,)."""
         labels = draw_labels(count, cast(int, self.generator.num_classes), rng, self.device)
         latents = draw_latents(count, cast(int, self.generator.latent_dim), rng, self.device)
-        return self.generator(latents, labels), labels
+        return self.generate(latents, labels), labels
 
 
 def build_gan(
@@ -47,6 +70,7 @@ def build_gan(
     image_shape: tuple[int, int, int],
     seed: int,
     device: torch.device,
+    precision: Precision = "float32",
 ) -> Gan:
     """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models`."""
     generator = build_generator(
@@ -60,7 +84,7 @@ def build_gan(
     discriminator = build_discriminator(
         name, num_classes=num_classes, image_shape=image_shape, width=width, seed=derive_seed(seed, "discriminator")
     )
-    return Gan(generator.to(device), discriminator.to(device))
+    return Gan(generator.to(device), discriminator.to(device), precision)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fedgan.losses import GanLoss
 from fedgan.training.gan import Gan
-from fedgan.training.steps import Anchor, GradientRule, discriminator_step, generator_step
+from fedgan.training.rules import GradientRule
+from fedgan.training.steps import Anchor, discriminator_step, generator_step
 
 Batches = Callable[[], tuple[Tensor, Tensor]]
 """Draws the next batch of real images (B, C, H, W) in [-1, 1] and labels (B,)."""
@@ -18,7 +19,11 @@ Batches = Callable[[], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Sizes and Adam's constants of both networks."""
+    """Sizes and Adam's constants of both networks.
+
+    Attributes:
+        microbatch: rows of a discriminator step to work on at a time; 0 for all at once.
+    """
 
     batch_size: int
     generator_batch_size: int
@@ -26,6 +31,7 @@ class Optimisation:
     generator_learning_rate: float
     beta1: float
     beta2: float
+    microbatch: int = 0
 
     def for_discriminator(self, gan: Gan) -> torch.optim.Optimizer:
         """Return a fresh Adam for the discriminator."""

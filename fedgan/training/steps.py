@@ -5,26 +5,18 @@ What differs is the `gradient` passed in: the plain mean, or clipped, summed and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedgan.losses import GanLoss
 from fedgan.training.gan import Gan, frozen
+from fedgan.training.objective import discriminator_gradient
+from fedgan.training.rules import GradientRule
 
 Anchor = Callable[[Tensor, Tensor], Tensor]
 """Maps generated images (N, C, H, W) and labels (N,) to a scalar that is added to the generator's loss."""
-
-
-class GradientRule(Protocol):
-    """Turns per-row losses into one gradient per parameter."""
-
-    def __call__(
-        self, module: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Tensor], Tensor]
-    ) -> Mapping[str, Tensor]:
-        """Return the gradient of every trainable parameter, by name."""
 
 
 def discriminator_step(
@@ -48,18 +40,14 @@ def discriminator_step(
         images: real images (B, C, H, W) in [-1, 1]; B may be 0.
         labels: their labels (B,) int64.
         fakes: generated rows to add.
+        loss: with a penalty, that of a real row is part of the row's loss and so of what is clipped.
         rng: draws latents and labels of the generated rows.
     """
     gan.generator.eval()  # its running statistics move in its own steps alone
     with torch.no_grad():
         fake_images, fake_labels = gan.fakes(fakes, rng)
-    real_rows = len(images)
-
-    def row_losses(logits: Tensor) -> Tensor:
-        return torch.cat([loss.real(logits[:real_rows]), loss.fake(logits[real_rows:])])
-
-    rows = (torch.cat([images, fake_images]), torch.cat([labels, fake_labels]))
-    gradients = gradient(gan.discriminator, rows, row_losses)
+    real, generated = (images, labels), (fake_images, fake_labels)
+    gradients = discriminator_gradient(gan, real, generated, loss=loss, gradient=gradient, rng=rng)
     for name, parameter in gan.discriminator.named_parameters():
         parameter.grad = gradients.get(name)
     optimizer.step()
@@ -82,7 +70,7 @@ def generator_step(
     gan.generator.train()
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
-        logits = gan.discriminator(images, labels)
+        logits = gan.critic(images, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)

@@ -28,15 +28,14 @@ from fedgan.federation.algorithms import ALGORITHMS, ClientResult, ClientRound, 
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.simulation import check, simulate
-from fedgan.federation.sites import Sites, gan_of, optimisation_of
-from fedgan.losses import LOSSES
+from fedgan.federation.sites import Sites, gan_of, loss_of, optimisation_of
 from fedgan.models import ExponentialMovingAverage
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.runs import RunFolder
 from fedgan.training.gan import Gan
 from fedgan.training.local import Batches, GeneratorProgress
-from fedgan.training.steps import GradientRule
+from fedgan.training.rules import GradientRule
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import FeatureMap, embed, estimate_target, fit_generator
 
@@ -93,7 +92,7 @@ def bare_loop(config: Config, sites: Sites) -> float:
                     first_step=number * steps,
                     discriminator_steps=every,
                     optimisation=optimisation,
-                    loss=LOSSES[config.loss.name],
+                    loss=loss_of(config),
                     rng=stream(config.seed, client, number),
                     anchor=None,
                 )
@@ -113,7 +112,7 @@ def bare_loop(config: Config, sites: Sites) -> float:
                 first_step=number * steps,
                 discriminator_steps=every,
                 optimisation=optimisation,
-                loss=LOSSES[config.loss.name],
+                loss=loss_of(config),
                 rng=stream(config.seed, "server", number),
                 anchor=None,
                 clients=result.progress if result else GeneratorProgress(),
@@ -154,7 +153,9 @@ def _client(config: Config, sites: Sites, client: int, number: int) -> tuple[Gra
     plan, records = sites.plan(client), sites.data.train.subset(sites.parts[client])
     if plan.level == "none":
         rng = np.random.default_rng((client, number))
-        return PlainGradient(), lambda: records.batch(uniform_indices(plan.records, config.training.batch_size, rng))
+        return PlainGradient(microbatch=config.training.microbatch), lambda: records.batch(
+            uniform_indices(plan.records, config.training.batch_size, rng)
+        )
     noise = SecureNoise()
     gradient = PrivateGradient(
         clip=plan.clip,
@@ -162,6 +163,7 @@ def _client(config: Config, sites: Sites, client: int, number: int) -> tuple[Gra
         expected_rows=2 * config.training.batch_size,
         noise=noise,
         engine=plan.clipping_engine,
+        microbatch=config.training.microbatch,
     )
     return gradient, lambda: records.batch(poisson_indices(plan.records, plan.probability, noise.uniform))
 

@@ -115,6 +115,9 @@ def test_the_limit_is_a_limit_on_the_largest(run: Path) -> None:
     spent = audit_budget([run]).epsilon
     assert audit_budget([run], limit=spent).within_limit
     assert not audit_budget([run], limit=spent * 0.999).within_limit
+    least = audit_budget([run / "ledgers" / "client-00000.jsonl"]).epsilon
+    assert least < spent
+    assert not audit_budget([run], limit=least).within_limit
 
 
 def test_another_accountant(run: Path) -> None:

@@ -18,6 +18,7 @@ NAMES = {
     "partition.scheme": ("dirichle", "dirichlet"),
     "model.name": ("dcgn", "dcgan"),
     "loss.name": ("hing", "hinge"),
+    "loss.penalty": ("r2", "r1"),
     "federation.algorithm": ("fedgn", "fedgan"),
     "federation.aggregation": ("men", "mean"),
     "privacy.clipping_engine": ("opcus", "opacus"),
@@ -53,6 +54,21 @@ def test_every_registry_is_tried_here() -> None:
     ours = [module for name, module in sys.modules.items() if name.startswith("fedgan.")]
     keys = {thing.key for module in ours for thing in vars(module).values() if isinstance(thing, Registry)}
     assert keys == set(NAMES)
+
+
+@pytest.mark.parametrize(("key", "value"), [("loss.penalty", "r1"), ("training.precision", "bfloat16")])
+def test_what_opacus_cannot_clip_is_refused(refused_start: Refused, key: str, value: str) -> None:
+    line = refused_start(f"{key}={value}", "privacy.clipping_engine=opacus")
+    assert line.startswith(f"--set: {key} = {value!r} is not accepted: give ")
+    assert "privacy.clipping_engine = 'opacus'" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("loss.penalty_weight", "-1"), ("training.microbatch", "-1"), ("training.precision", "float16")],
+)
+def test_values_out_of_range_are_refused(refused_start: Refused, key: str, value: str) -> None:
+    assert refused_start(f"{key}={value}").startswith(f"--set: {key} = ")
 
 
 def test_the_second_of_several_metrics_is_checked_too(refused_start: Refused) -> None:
@@ -186,6 +202,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
         ["generate", "run", "--count", "0", "--output", "x.png"],
         ["generate", "run", "--count", "many", "--output", "x.png"],
         ["generate", "run", "--output", "x.png"],
+        ["explain", "run"],
         ["audit", "budget"],
         ["audit", "budget", "run", "--delta", "small"],
         ["audit", "budgets"],
@@ -196,7 +213,9 @@ def test_wrong_usage_is_one_line(refused: Refused, arguments: list[str]) -> None
     assert refused(*arguments)
 
 
-@pytest.mark.parametrize("command", [["generate", "--count", "1", "--output", "x.png"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "command", [["generate", "--count", "1", "--output", "x.png"], ["evaluate"], ["explain", "--output", "x.png"]]
+)
 @pytest.mark.parametrize("state", ["missing", "empty", "unfinished"])
 def test_a_folder_without_a_finished_run_is_refused(
     refused: Refused, tmp_path: Path, command: list[str], state: str

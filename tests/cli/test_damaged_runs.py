@@ -13,7 +13,7 @@ import pytest
 
 Refused = Callable[..., str]
 
-COMMANDS = [["generate", "--count", "1", "--output", "never.png"], ["evaluate"]]
+COMMANDS = [["generate", "--count", "1", "--output", "never.png"], ["evaluate"], ["explain", "--output", "never.png"]]
 
 
 def flip(path: Path, position: int) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -33,6 +34,30 @@ def test_json_is_one_document_with_the_ledgers_figures(finished: tuple[Path, str
     ]
     assert [client["records"] for client in summary["clients"]] == [479, 479, 479]
     assert list(summary["metrics"]) == ["logistic_regression"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss.penalty": "r1", "loss.name": "hinge"},
+        {"loss.penalty": "gradient_penalty", "loss.name": "wasserstein", "training.microbatch": 50},
+        {"training.precision": "bfloat16", "model.name": "dcgan", "model.width": 4},
+        {"training.precision": "bfloat16", "loss.penalty": "r1", "privacy.level": "none", "training.microbatch": 7},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_a_run_with_settings_of_the_step(
+    fedgan: Callable[..., Any], config: Path, tiny: list[str], tmp_path: Path, settings: dict[str, object]
+) -> None:
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run = fedgan("simulate", config, *tiny, *sets, "--output", tmp_path / "run", "--json")
+    assert run.code == 0, run.err
+    summary = json.loads(run.out)
+    assert (summary["epsilon"] is None) == (settings.get("privacy.level") == "none")
+    fields = load_config(tmp_path / "run" / "config.toml").model_dump()
+    for key, value in settings.items():
+        table, _, name = key.partition(".")
+        assert fields[table][name] == value
 
 
 def test_the_run_folder_holds_what_the_design_says(run: Path) -> None:
@@ -142,9 +167,23 @@ def test_the_table_and_the_way_on_are_shown(fedgan: Callable, run_copy: Path) ->
     assert result.code == 0
     for word in ("client", "records", "epsilon", "delta", "logistic_regression", "9.993", "00002", "1437"):
         assert word in result.out
+    assert "  logistic_regression: accuracy on the held-out test set of " in result.out
     assert f"samples: {run_copy / 'samples' / 'round-00002.png'}\n" in result.out
     assert f"fedgan audit budget {run_copy}\n" in result.out
     assert f"run folder {run_copy}\n" in result.err
+
+
+def test_more_scores_than_fit_beside_the_budgets_get_a_table_of_their_own(fedgan: Callable, run_copy: Path) -> None:
+    file = run_copy / "config.toml"
+    names = "logistic_regression,precision,recall"
+    file.write_text(file.read_text().replace('metrics = "logistic_regression"', f'metrics = "{names}"'))
+    out = fedgan("simulate", "--resume", "--output", run_copy).out
+    scores = json.loads((run_copy / "evaluation.json").read_text())["metrics"]
+    for name in names.split(","):
+        rows = [line for line in out.splitlines() if f"│ {name} " in line]
+        assert len(rows) == 1
+        assert f" {scores[name]:.4f} " in rows[0]
+        assert f"  {name}: " in out
 
 
 @pytest.mark.parametrize("name", ["plain", "with [brackets] and :smile:"])

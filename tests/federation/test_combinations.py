@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "level": "record",
     "trust": "local",
     "algorithm": "fedgan",
+    "penalty": "none",
     "local_steps": 1,
     "aggregation": "mean",
     "minimum_clients": 1,
@@ -30,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
         {"level": "record", "trust": "aggregator", "algorithm": "fedsgd"},
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"},
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "clip_quantile": 0.5},
+        {"algorithm": "fedsgd", "penalty": "r1"},
+        {"algorithm": "fedgan", "penalty": "gradient_penalty"},
         {"algorithm": "fedgan", "local_steps": 20, "minimum_clients": 3},
     ],
 )
@@ -45,6 +48,7 @@ CLIENT = {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"
     [
         ({"trust": "aggregator"}, "privacy.trust", "several local steps"),
         ({"trust": "aggregator", "algorithm": "dp_fedavg_gan"}, "privacy.trust", "several local steps"),
+        ({"algorithm": "fedsgd", "penalty": "gradient_penalty"}, "loss.penalty", "no generator"),
         ({"algorithm": "fedsgd", "local_steps": 2}, "federation.local_steps", "one gradient sum a round"),
         ({"algorithm": "fedsgd", "aggregation": "median"}, "federation.aggregation", "clipped contributions"),
         (CLIENT | {"aggregation": "median"}, "federation.aggregation", "clipped contributions"),

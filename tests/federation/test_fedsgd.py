@@ -21,9 +21,8 @@ from fedgan.federation.requests import Release
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.simulation import Outcome
-from fedgan.federation.sites import Sites, gan_of, optimisation_of
+from fedgan.federation.sites import Sites, gan_of, loss_of, optimisation_of
 from fedgan.federation.vault import Vault
-from fedgan.losses import LOSSES
 from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
@@ -31,7 +30,8 @@ from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.noise import SeededNoise
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
-from fedgan.training.steps import GradientRule, discriminator_step, generator_step
+from fedgan.training.rules import GradientRule
+from fedgan.training.steps import discriminator_step, generator_step
 from fedgan.training.streams import stream
 
 pytestmark = pytest.mark.privacy
@@ -100,7 +100,7 @@ def central(
     optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
 ) -> Gan:
     """Train `gan` in one place, in plain sight, on the records named by `batches`."""
-    loss, optimisation = LOSSES[config.loss.name], optimisation_of(config)
+    loss, optimisation = loss_of(config), optimisation_of(config)
     for number, batch in enumerate(batches, start=1):
         discriminator_step(
             gan,
@@ -177,11 +177,12 @@ def test_with_adam_they_differ_by_rounding_alone(tiny_config: MakeConfig, tmp_pa
         assert distance(server.gan, initial(config, sites), network) > 0.005
 
 
-@pytest.mark.parametrize("trust", ["local", "aggregator"])
+@pytest.mark.parametrize(("trust", "penalty"), [("local", "none"), ("aggregator", "none"), ("aggregator", "r1")])
 def test_ten_clients_with_clipping_and_no_noise_are_central_dp_sgd(
-    tiny_config: MakeConfig, tmp_path: Path, trust: str
+    tiny_config: MakeConfig, tmp_path: Path, trust: str, penalty: str
 ) -> None:
-    config = tiny_config(*FEDSGD, "federation.rounds=50", f"privacy.trust={trust}", "privacy.clip=0.3")
+    settings = ("federation.rounds=50", f"privacy.trust={trust}", "privacy.clip=0.3", f"loss.penalty={penalty}")
+    config = tiny_config(*FEDSGD, *settings)
     server, vaults, sites = federation(config, tmp_path, [Coins(index) for index in range(CLIENTS)])
     server.step._noise = Coins(99)  # type: ignore[attr-defined]
     server.step.optimizer, server.generator_optimizer = sgd(server.gan)  # type: ignore[attr-defined]

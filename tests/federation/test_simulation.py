@@ -130,6 +130,7 @@ def test_a_run_spends_what_was_planned(tiny_config: MakeConfig, run: Run, tmp_pa
     assert outcome.stopped == ""
     assert outcome.budget is not None
     assert 9.9 < outcome.budget.epsilon <= 10
+    assert [client.client for client in outcome.budget.clients] == ["00000", "00001", "00002"]
     for client, plan in zip(outcome.budget.clients, plans, strict=True):
         lines = read_ledger(ledger_path(tmp_path / "other" / "ledgers", client.client))
         events = [line.event for line in lines if line.event]

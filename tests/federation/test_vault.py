@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ from fedgan.federation.requests import Description, EmbedRequest, Refusal, Relea
 from fedgan.federation.server import Server
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.noise import SeededNoise
+from fedgan.training.local import Optimisation
 from fedgan.training.warm_start import FeatureMap, embed
 
 pytestmark = pytest.mark.privacy
@@ -325,6 +329,18 @@ def test_every_private_step_takes_the_charged_noise_for_every_weight(
     assert noise.choices == [48] * 4
 
 
+def test_every_coordinate_of_the_embedding_carries_noise(make_vault: MakeVault, records: ImageDataset) -> None:
+    """The first of each class counts its records: without noise it would publish how many there are."""
+    noise = Recording()
+    vault = make_vault(noise=noise)
+    release = vault.embed(EMBED_REQUEST)
+    clean = embed(records, FeatureMap((1, 8, 8), features=8, seed=1)).float().numpy()
+    expected = SeededNoise(0).normal((4, 9), vault._plan.warm_start_noise).numpy()
+    np.testing.assert_allclose(release.arrays["embedding"] - clean, expected, rtol=1e-4, atol=1e-4)
+    assert (noise.sizes, noise.stds) == ([4 * 9], [vault._plan.warm_start_noise])
+    assert noise.choices == []
+
+
 def test_without_a_level_the_embedding_is_exact(make_vault: MakeVault, records: ImageDataset) -> None:
     release = make_vault(level="none").embed(EMBED_REQUEST)
     clean = embed(records, FeatureMap((1, 8, 8), features=8, seed=1)).float().numpy()
@@ -384,6 +400,114 @@ def test_an_empty_batch_is_a_step(make_vault: MakeVault, request_of: Callable[..
     release = make_vault(noise=NothingDrawn()).train(request_of())
     assert release.generator_steps == 2
     assert all(np.isfinite(array).all() for array in release.arrays.values())
+
+
+class Scripted:
+    """A source of noise whose coins all show the same number at a time, the next of `chances`."""
+
+    secure = False
+
+    def __init__(self, *chances: float) -> None:
+        self._chances = cycle(chances)
+        self._source = SeededNoise(0)
+
+    def normal(self, shape: tuple[int, ...], std: float) -> Tensor:
+        return self._source.normal(shape, std)
+
+    def uniform(self, count: int) -> np.ndarray:
+        return np.full(count, next(self._chances))
+
+
+def test_an_empty_batch_is_not_drawn_again(
+    make_vault: MakeVault, records: ImageDataset, request_of: Callable[..., TrainRequest]
+) -> None:
+    """Batches that are never empty have another distribution than the one that was charged."""
+    batches: list[Tensor] = []
+    make_vault(data=Spied(records, batches.append), noise=Scripted(0.999, 0.0)).train(request_of())
+    assert [len(batch) for batch in batches] == [0, 48, 0, 48]
+
+
+class NoiseAlone:
+    """Stands in for a private gradient: it reads no record, so whatever it returns is the noise's doing."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._source = SeededNoise(1)
+
+    def __call__(self, module: torch.nn.Module, inputs: Any, loss: Any) -> dict[str, Tensor]:
+        return {name: self._source.normal(tuple(value.shape), 0.1).float() for name, value in module.named_parameters()}
+
+
+@pytest.mark.parametrize("algorithm", ["fedgan", "dp_fedavg_gan"])
+def test_nothing_but_the_private_gradient_tells_of_the_records(
+    make_vault: MakeVault, make_server: MakeServer, ledger: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    """With its mechanism cut off, a vault says the same of any records and any batches: nothing else reads them."""
+    monkeypatch.setattr("fedgan.federation.vault.PrivateGradient", NoiseAlone)
+    monkeypatch.setattr("fedgan.federation.vault.embed", lambda data, feature_map: torch.zeros(4, 9))
+    request = make_server(algorithm=algorithm).train_request()
+    said: list[tuple[Description, Release, Release]] = []
+    rng = torch.Generator().manual_seed(0)
+    for darkest, classes, chance in ((255, 1, 0.999), (0, 4, 0.0), (100, 2, 0.1)):
+        images = torch.randint(darkest, 256, (48, 1, 8, 8), generator=rng, dtype=torch.uint8)
+        data = ImageDataset(images, torch.randint(classes, (48,), generator=rng), 4)
+        vault = make_vault(data=data, algorithm=algorithm, noise=Scripted(chance))
+        said.append((vault.describe(), vault.embed(EMBED_REQUEST), vault.train(request)))
+        shutil.rmtree(ledger.parent)
+    (description, *expected), *others = said
+    for other, *releases in others:
+        assert other == description
+        for release, wanted in zip(releases, expected, strict=True):
+            assert replace(release, head="", arrays={}) == replace(wanted, head="", arrays={})
+            assert release.arrays.keys() == wanted.arrays.keys()
+            for name, array in wanted.arrays.items():
+                np.testing.assert_array_equal(release.arrays[name], array, err_msg=name)
+
+
+class Drawn(Recording):
+    """Puts every record into every batch, or none into any."""
+
+    def __init__(self, coin: float) -> None:
+        super().__init__()
+        self._coin = coin
+
+    def uniform(self, count: int) -> np.ndarray:
+        return np.full(count, self._coin)
+
+
+def test_sums_are_divided_by_the_expected_rows_and_clipped_as_planned(make_vault: MakeVault) -> None:
+    vault = make_vault()
+    gradient = vault._gradient()
+    assert isinstance(gradient, PrivateGradient)
+    assert gradient.expected_rows == 12 + 12  # expected records and constant generated rows, whatever is drawn
+    assert (gradient.clip, gradient.noise_multiplier) == (vault._plan.clip, vault._plan.noise_multiplier)
+    assert (gradient.engine, gradient.microbatch) == ("opacus", 0)
+
+
+def test_microbatches_reach_both_gradients(make_vault: MakeVault, optimisation: Optimisation) -> None:
+    for level in ("record", "none"):
+        vault = make_vault(level=level)
+        vault._training = replace(vault._training, optimisation=replace(optimisation, microbatch=5))
+        gradient = vault._gradient()
+        assert isinstance(gradient, PrivateGradient if level == "record" else PlainGradient)
+        assert gradient.microbatch == 5
+
+
+def test_nothing_beside_the_networks_follows_the_records(
+    make_vault: MakeVault,
+    request_of: Callable[..., TrainRequest],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Batches of all records and of none: as many steps, as much noise, as many generated images, not a word."""
+    seen = []
+    for coin in (0.0, 0.999):
+        noise = Drawn(coin)
+        with caplog.at_level(logging.DEBUG):
+            release = make_vault(noise=noise, lifetime_epsilon=100.0).train(request_of(run=str(coin)))
+        seen.append((noise.stds, noise.sizes, release.round, release.noise_std, release.generator_steps))
+    assert seen[0] == seen[1]
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

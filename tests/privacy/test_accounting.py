@@ -113,16 +113,36 @@ def test_rdp_never_below_pld_and_prv_near_it(seed: int) -> None:
     assert pld - 1e-3 <= epsilon(events, delta=1e-5, accountant="prv") <= pld + 0.03  # its error is 0.01 either way
 
 
-def test_gaussian_against_its_closed_form() -> None:
-    """Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon."""
+@pytest.mark.parametrize("count", [1, 5])
+def test_gaussians_against_their_closed_form(count: int) -> None:
+    """Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon; n Gaussians are one of n times 1/z^2."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
     z = 1.3
+    one = z / math.sqrt(count)
     exact = brentq(
-        lambda e: norm.cdf(0.5 / z - e * z) - math.exp(e) * norm.cdf(-0.5 / z - e * z) - 1e-5, 0, 20, xtol=1e-12
+        lambda e: norm.cdf(0.5 / one - e * one) - math.exp(e) * norm.cdf(-0.5 / one - e * one) - 1e-5, 0, 40, xtol=1e-12
     )
-    assert exact <= epsilon([Gaussian(z)], delta=1e-5) <= exact + 1e-3
+    assert exact <= epsilon([SelfComposed(count, Gaussian(z))], delta=1e-5) <= exact + 1e-3
+
+
+def test_rounds_compose_and_neither_one_of_them_nor_their_sum_is_the_cost() -> None:
+    """A hundred epochs at noise 1 and rate 1/118: accountants that start anew each round report one round's 0.64."""
+    epoch = SelfComposed(118, PoissonSampled(1 / 118, Gaussian(1.0)))
+    one, all_of_them = epsilon([epoch], delta=1e-5), epsilon([epoch] * 100, delta=1e-5)
+    assert one == pytest.approx(0.64, rel=0.01)
+    assert all_of_them == pytest.approx(5.61, rel=0.005)
+    assert epsilon([epoch] * 100, delta=1e-5, accountant="prv") == pytest.approx(all_of_them, abs=0.03)
+    assert one < all_of_them < 100 * one
+
+
+def test_a_small_client_pays_for_its_large_rate() -> None:
+    """A tenth of the records at the same batch size, each seen as often: the rate is ten times as large."""
+    alone = SelfComposed(17_400, PoissonSampled(512 / 6000, Gaussian(2.0)))
+    together = SelfComposed(174_000, PoissonSampled(512 / 60_000, Gaussian(2.0)))
+    assert epsilon([alone], delta=1e-5) == pytest.approx(42.6, rel=0.005)
+    assert epsilon([together], delta=1e-5) == pytest.approx(9.3, rel=0.01)
 
 
 def test_edges() -> None:

@@ -122,3 +122,24 @@ def test_plain_gradient_is_the_mean() -> None:
 def test_float64_models_keep_their_type() -> None:
     module, inputs = model().double(), (batch(3)[0].double(),)
     assert {value.dtype for value in private(Z)(module, inputs, loss).values()} == {torch.float64}
+
+
+@pytest.mark.parametrize("microbatch", [0, 1, 3, 7, 100])
+def test_microbatches_change_memory_alone(microbatch: int) -> None:
+    module, inputs = model(), batch(7)
+    for whole, parts in (
+        (PlainGradient(), PlainGradient(microbatch=microbatch)),
+        (private(0.0), PrivateGradient(CLIP, 0.0, ROWS, SeededNoise(0), microbatch=microbatch)),
+    ):
+        expected, found = flat(whole(module, inputs, loss)), flat(parts(module, inputs, loss))
+        assert float((found - expected).norm() / expected.norm()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "gradient", [PlainGradient(microbatch=3), PrivateGradient(CLIP, 0.0, ROWS, SeededNoise(0), microbatch=3)]
+)
+def test_no_more_rows_pass_at_once_than_asked(gradient: PlainGradient | PrivateGradient) -> None:
+    module, seen = model(), []
+    module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    gradient(module, batch(8), loss)
+    assert seen == [3, 3, 2]

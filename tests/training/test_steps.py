@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, gan_loss
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SeededNoise
 from fedgan.training.gan import Gan
@@ -36,10 +36,12 @@ class Watched:
     def __init__(self) -> None:
         self.inputs: tuple[Tensor, ...] = ()
         self.losses = torch.empty(0)
+        self.calls = 0
 
     def __call__(
         self, module: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Tensor], Tensor]
     ) -> Mapping[str, Tensor]:
+        self.calls += 1
         self.inputs = inputs
         self.losses = loss(module(*inputs)).detach()
         return {name: torch.ones_like(value) for name, value in module.named_parameters()}
@@ -124,12 +126,121 @@ def test_the_number_of_generated_rows_does_not_follow_the_batch(gan: Gan, count:
 
 
 @pytest.mark.privacy
+def test_a_rows_loss_does_not_depend_on_the_other_records(gan: Gan) -> None:
+    """Rows scaled by the size of the batch would change with every record, and clipping would bound nobody."""
+    images, labels = real(5)
+    many, one = Watched(), Watched()
+    step(deepcopy(gan), images, labels, gradient=many)
+    step(deepcopy(gan), images[:1], labels[:1], gradient=one)
+    torch.testing.assert_close(many.losses[:1], one.losses[:1], rtol=1e-6, atol=0)
+    torch.testing.assert_close(many.losses[5:], one.losses[1:], rtol=1e-6, atol=0)
+
+
+@pytest.mark.privacy
+def test_a_batch_meets_the_mechanism_once(gan: Gan) -> None:
+    """Two noisy answers about one batch cost more than the one that is charged."""
+    watched = Watched()
+    step(gan, *real(5), gradient=watched)
+    assert (watched.calls, len(watched.inputs[0])) == (1, 5 + 6)
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("count", [0, 5])
+def test_generated_rows_are_clipped_as_records_are(gan: Gan, count: int) -> None:
+    """Left as they are, their gradients would drown those of the records, and tempt to clip both in pairs."""
+    before = deepcopy(gan.discriminator.state_dict())
+    gradient = PrivateGradient(clip=1e-4, noise_multiplier=0.0, expected_rows=1, noise=SeededNoise(0))
+    step(gan, *real(count), gradient=gradient, optimizer=sgd(gan.discriminator, rate=1.0))
+    moved = [(tensor - before[name]).flatten() for name, tensor in gan.discriminator.state_dict().items()]
+    length = float(torch.cat(moved).norm())
+    assert 1e-4 < length <= 1e-4 * (count + 6) * (1 + 1e-3)
+
+
+@pytest.mark.privacy
+def test_a_gradient_left_in_the_discriminator_has_no_part_in_its_step(gan: Gan) -> None:
+    dirty = deepcopy(gan)
+    for parameter in dirty.discriminator.parameters():
+        parameter.grad = torch.full_like(parameter, 1e3)
+    for network in (gan, dirty):
+        gradient = PrivateGradient(clip=1.0, noise_multiplier=1.0, expected_rows=10, noise=SeededNoise(0))
+        step(network, *real(4), gradient=gradient)
+    state = dirty.discriminator.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in gan.discriminator.state_dict().items())
+
+
+@pytest.mark.privacy
 def test_an_empty_private_batch_is_a_step_with_noise(gan: Gan) -> None:
     before = deepcopy(gan.discriminator.state_dict())
     gradient = PrivateGradient(clip=1.0, noise_multiplier=2.0, expected_rows=10, noise=SeededNoise(0))
     step(gan, *real(0), gradient=gradient)
     for name, tensor in gan.discriminator.state_dict().items():
         assert bool((tensor != before[name]).all()), name
+
+
+PENALTIES = ["none", "r1", "gradient_penalty"]
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows(gan: Gan, penalty: str) -> None:
+    """The whole step, whichever record is left out; the others and the generated rows keep their part."""
+    images, labels = real(4)
+    rate, clip, expected_rows = 0.1, 0.01, 10.0
+    ends = []
+    for left_out in (None, 0, 1, 3):
+        kept = [row for row in range(4) if row != left_out]
+        network = deepcopy(gan)
+        step(
+            network,
+            images[kept],
+            labels[kept],
+            loss=gan_loss("non_saturating", penalty=penalty, penalty_weight=10.0),
+            gradient=PrivateGradient(
+                clip=clip, noise_multiplier=0.0, expected_rows=expected_rows, noise=SeededNoise(0)
+            ),
+            optimizer=sgd(network.discriminator, rate),
+        )
+        ends.append(torch.cat([value.detach().flatten() for value in network.discriminator.parameters()]).double())
+    for end in ends[1:]:  # every gradient is above so small a clip, so each record takes its full share
+        assert float((ends[0] - end).norm()) == pytest.approx(rate * clip / expected_rows, rel=0.01)
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("private", [False, True])
+def test_the_public_stream_advances_alike_whatever_the_batch(
+    make_gan: Callable[..., Gan], penalty: str, private: bool
+) -> None:
+    """Else what the generator's next step draws would tell how many records were in the batch."""
+    states = []
+    for count in (0, 1, 40):
+        gan, rng = make_gan(), stream(0, "step")
+        gradient = PrivateGradient(1.0, 1.0, 10.0, SeededNoise(0)) if private else PlainGradient()
+        step(
+            gan,
+            *real(count),
+            rng=rng,
+            gradient=gradient,
+            optimizer=sgd(gan.discriminator),
+            loss=gan_loss("hinge", penalty=penalty, penalty_weight=1.0),
+        )
+        states.append(rng.get_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_is_that_of_forward_passes_alone(make_gan: Callable[..., Gan], precision: str) -> None:
+    gan = make_gan()
+    gan.precision = precision  # type: ignore[assignment]
+    seen: set[torch.dtype] = set()
+    for layer in (gan.discriminator.get_submodule("hidden.1"), gan.generator.get_submodule("hidden.0")):
+        layer.register_forward_hook(lambda layer, inputs, output: seen.add(output.dtype))
+    step(gan, *real(5))
+    take(gan)
+    assert seen == {getattr(torch, precision)}
+    for module in (gan.discriminator, gan.generator):
+        assert {value.dtype for value in module.state_dict().values()} == {torch.float32}
 
 
 # Generator

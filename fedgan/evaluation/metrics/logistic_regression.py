@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.evaluation.registry import METRICS, require_comparable
+from fedgan.evaluation.registry import METRICS, Metric, Scale
+from fedgan.evaluation.requirements import require_classes, require_comparable
 
 MAX_ITERATIONS = 200
 
 
-@METRICS.register("logistic_regression")
 def logistic_regression(synthetic: ImageDataset, test: ImageDataset, seed: int) -> float:
     """Return the accuracy in [0, 1] on `test` of multinomial logistic regression trained on `synthetic`.
 
@@ -33,6 +33,7 @@ def logistic_regression(synthetic: ImageDataset, test: ImageDataset, seed: int) 
     from sklearn.linear_model import LogisticRegression
 
     require_comparable(synthetic, test)
+    require_classes(synthetic, "synthetic")
     pixels, labels = _table(synthetic)
     test_pixels, test_labels = _table(test)
     model = LogisticRegression(max_iter=MAX_ITERATIONS)
@@ -47,3 +48,12 @@ def _table(dataset: ImageDataset) -> tuple[np.ndarray, np.ndarray]:
     """Return pixels (N, C*H*W) float32 in [-1, 1] and labels (N,)."""
     images, labels = dataset.batch(torch.arange(len(dataset)))
     return images.flatten(1).cpu().numpy(), labels.cpu().numpy()
+
+
+METRICS.register("logistic_regression")(
+    Metric(
+        logistic_regression,
+        Scale.SHARE,
+        "accuracy on the held-out test set of logistic regression trained on the generated images",
+    )
+)

@@ -14,7 +14,8 @@ from fedgan.models import ExponentialMovingAverage
 from fedgan.registry import Registry
 from fedgan.training.gan import Gan
 from fedgan.training.local import Batches, GeneratorProgress, Optimisation
-from fedgan.training.steps import Anchor, GradientRule
+from fedgan.training.rules import GradientRule
+from fedgan.training.steps import Anchor
 
 
 @dataclass(frozen=True)

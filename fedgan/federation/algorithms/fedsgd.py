@@ -11,13 +11,16 @@ from __future__ import annotations
 from fedgan.federation.algorithms.base import ALGORITHMS, Algorithm, ClientResult, ClientRound
 from fedgan.federation.algorithms.server_generator import train_generator_at_server
 from fedgan.federation.arrays import gradient_arrays
+from fedgan.training.objective import discriminator_gradient
 
 
 def client_update(work: ClientRound) -> ClientResult:
     """Return the sum over one batch of real rows; an empty batch is one like any other."""
-    images, labels = work.batches()
-    rows = (images.to(work.gan.device), labels.to(work.gan.device))
-    return ClientResult(gradient_arrays(work.gradient(work.gan.discriminator, rows, work.loss.real)))
+    images, labels = (part.to(work.gan.device) for part in work.batches())
+    gradient = discriminator_gradient(
+        work.gan, (images, labels), (images[:0], labels[:0]), loss=work.loss, gradient=work.gradient, rng=work.rng
+    )
+    return ClientResult(gradient_arrays(gradient))
 
 
 ALGORITHMS.register("fedsgd")(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from fedgan.losses import GanLoss
 from fedgan.privacy.noise import NoiseSource, add_noise_to_all
 from fedgan.training.gan import Gan
 from fedgan.training.local import Optimisation
-from fedgan.training.steps import GradientRule
+from fedgan.training.objective import discriminator_gradient
+from fedgan.training.rules import GradientRule
 from fedgan.training.streams import stream
 
 
@@ -48,7 +50,7 @@ class GradientStep:
     ) -> None:
         self.optimizer = optimisation.for_discriminator(gan)
         self._fakes = optimisation.batch_size
-        self._loss = loss
+        self._loss = replace(loss, penalty=None)  # penalties are on real rows
         self._probability = probability
         self._fake_gradient = fake_gradient
         self._noise_std = noise_std
@@ -66,9 +68,12 @@ class GradientStep:
     def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
         """Take one step of the discriminator."""
         gan.generator.eval()  # its running statistics move in its own steps alone
+        rng = stream(self._seed, "fakes", round_number)
         with torch.no_grad():
-            rows = gan.fakes(self._fakes, stream(self._seed, "fakes", round_number))
-        fakes = self._fake_gradient(gan.discriminator, rows, self._loss.fake)
+            images, labels = gan.fakes(self._fakes, rng)
+        fakes = discriminator_gradient(
+            gan, (images[:0], labels[:0]), (images, labels), loss=self._loss, gradient=self._fake_gradient, rng=rng
+        )
         reals = add_noise_to_all(_total(releases), self._noise_std, self._noise)
         count = self._probability * records + self._fakes
         for name, parameter in gan.discriminator.named_parameters():

@@ -26,21 +26,27 @@ def pld(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool
     Where epsilon is in the thousands, or one release with a noise multiplier below 0.05 takes part (an epsilon of over
     280), it is the bound of `rdp`.
     """
+    losses = privacy_losses(counts, coarse=coarse)
+    if losses is None:
+        return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+    return max(loss.epsilon(delta) for loss in losses)
+
+
+def privacy_losses(counts: Mapping[tuple[float, float], int], *, coarse: bool) -> tuple[LossDistribution, ...] | None:
+    """Return the composition's privacy loss in each direction, or None where it would not fit or overflow."""
     interval = _interval(counts, _COARSE if coarse else INTERVAL)
     if interval > _WIDEST or min(noise for _, noise in counts) < _LEAST_NOISE:
-        return ACCOUNTANTS["rdp"](counts, delta=delta, coarse=coarse)
+        return None
     # Sorted, so that the order of events never changes the last digits of epsilon.
     ordered = sorted(counts.items())
     sampled = any(probability < 1 for probability, _ in counts)
     # Without sampling both directions are the same.
-    return max(
-        _epsilon(ordered, interval, delta, removal=removal) for removal in ((True, False) if sampled else (True,))
-    )
+    return tuple(_total(ordered, interval, removal=removal) for removal in ((True, False) if sampled else (True,)))
 
 
-def _epsilon(counts: list[tuple[tuple[float, float], int]], interval: float, delta: float, *, removal: bool) -> float:
+def _total(counts: list[tuple[tuple[float, float], int]], interval: float, *, removal: bool) -> LossDistribution:
     parts = [_composed(*mechanism, count, interval, removal) for mechanism, count in counts]
-    return reduce(lambda total, part: total.then(part), parts).epsilon(delta)
+    return reduce(lambda total, part: total.then(part), parts)
 
 
 @lru_cache(maxsize=16)

@@ -1,5 +1,11 @@
 """Per-sample clipping: the sum of per-sample gradients, each scaled to at most a given L2 norm."""
 
-from fedgan.privacy.clipping.engine import ENGINES, ClippingEngine, LossFunction, clipped_gradient_sum
+from fedgan.privacy.clipping.engine import (
+    ENGINES,
+    ClippingEngine,
+    Differentiating,
+    LossFunction,
+    clipped_gradient_sum,
+)
 
-__all__ = ["ENGINES", "ClippingEngine", "LossFunction", "clipped_gradient_sum"]
+__all__ = ["ENGINES", "ClippingEngine", "Differentiating", "LossFunction", "clipped_gradient_sum"]

@@ -18,6 +18,14 @@ LossFunction = Callable[[Tensor], Tensor]
 """Maps the output of a module for N samples to N losses, the i-th of which depends on the i-th output only."""
 
 
+class Differentiating(nn.Module):
+    """A module whose forward pass itself differentiates, by `torch.func`: say, to put out how steep its logits are.
+
+    Its parameters act by first and second derivatives, so the gradient of a sample is taken as a whole, by
+    `torch.func`; no engine that works layer by layer has a rule for them.
+    """
+
+
 class ClippingEngine(Protocol):
     """One way to compute `clipped_gradient_sum`; N is at least 1 and the module is known not to mix samples."""
 
@@ -60,13 +68,15 @@ def clipped_gradient_sum(
 
     Raises:
         UsageError: `module` holds a layer that mixes the samples of a batch, or the engine is unknown.
-        ValueError: `max_norm` or `microbatch` is not positive, `module` is in evaluation mode, or `loss` does not
-            return (N,).
+        ValueError: `max_norm` or `microbatch` is not positive, `module` is in evaluation mode, `loss` does not
+            return (N,), or autocast is on, which would round norms and sums; a module may turn it on for itself.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be positive, not {max_norm!r}")
     if not module.training:
         raise ValueError("per-sample gradients need the module in training mode")
+    if torch.is_autocast_enabled(inputs[0].device.type):
+        raise ValueError("per-sample gradients are not taken under autocast: turn it on inside the module's forward")
     compute = ENGINES[engine]
     if microbatch is not None:
         compute = in_microbatches(compute, microbatch)

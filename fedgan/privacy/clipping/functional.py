@@ -11,6 +11,9 @@ from fedgan.privacy.clipping.engine import LossFunction, clip_factors, trainable
 from fedgan.privacy.clipping.layers.contribution import Instantiated, row_chunks
 from fedgan.privacy.clipping.microbatches import loss_of_row
 
+LEAST_ROWS = 16
+"""Samples at a time, whatever the size of the model: a fourth as many take twice as long, measured on a CPU."""
+
 
 def functional_gradient_sum(
     module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction, *, max_norm: float
@@ -23,9 +26,9 @@ def functional_gradient_sum(
     parameters, rows = trainable(module), len(inputs[0])
     sums = {name: torch.zeros_like(parameter).detach() for name, parameter in parameters.items()}
     norms = []
-    for chunk in row_chunks(rows, sum(parameter.numel() for parameter in parameters.values())):
+    for chunk in row_chunks(rows, sum(parameter.numel() for parameter in parameters.values()), LEAST_ROWS):
         gradients = _per_sample(module, parameters, inputs, loss, range(rows)[chunk])
-        flat = torch.cat([gradient.flatten(1) for gradient in gradients.values()], dim=1)
+        flat = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients.values()], dim=1)
         norms.append(flat.norm(dim=1))
         factors = clip_factors(norms[-1], max_norm)
         kept = factors.nonzero().squeeze(1)

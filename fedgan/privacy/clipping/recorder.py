@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -25,10 +26,12 @@ class Use:
     Args:
         weights: the call's arguments that depend on trainable parameters, by name: "weight", "bias" or both.
         output: where the gradient of the call's output is to be had.
+        nodes: of the autograd graph that belong to the call.
     """
 
     weights: dict[str, Tensor]
     output: GradientEdge
+    nodes: set[Node]
     _backward: Backward
     _input: Tensor
     _version: int
@@ -46,7 +49,7 @@ class Recorder(TorchFunctionMode):
     """Context in which each use of a trainable parameter by a function with a rule is noted in `uses`.
 
     Such functions get a copy of the parameter. So the parameters that the result of the forward pass still depends on,
-    as the autograd graph tells, are those that were used in some other way: see `parameters_behind`.
+    as the autograd graph tells, are those that were used in some other way: see `used_otherwise`.
 
     Args:
         inputs: of the module, each (N, …). Calls whose input is not computed from these (positions that are the same
@@ -79,6 +82,19 @@ class Recorder(TorchFunctionMode):
             self._data.update(dict.fromkeys(tensor for tensor in _tensors((result,)) if not tensor.requires_grad))
         return result
 
+    def used_otherwise(self, result: Tensor) -> set[int]:
+        """Return the ids of parameters on which `result` depends by anything else than the outputs of `uses`.
+
+        That is to say directly, or by a derivative of a call, whose graph goes by the call's output.
+        """
+        owners = {node: use for use in self.uses for node in use.nodes}
+        found = {id(leaf) for leaf in leaves_behind(result)}
+        for node, following in _steps(result):
+            use = owners.get(following)
+            if use and owners.get(node) is not use and following is not use.output.node:
+                found.update(id(leaf) for weight in use.weights.values() for leaf in leaves_behind(weight))
+        return found & self._trainable
+
     def _call(self, func: Callable[..., Any], rule: Rule, arguments: dict[str, Any]) -> Tensor:
         weights = {
             name: arguments[name]
@@ -87,6 +103,7 @@ class Recorder(TorchFunctionMode):
         }
         source: Tensor = arguments["input"]
         by_rows = source.shape[:1] == (self._rows,) and (source.requires_grad or source in self._data)
+        by_rows = by_rows and not is_functorch_wrapped_tensor(source)  # a forward pass that differentiates
         backward = rule(**arguments) if weights and by_rows else None
         if backward is None:
             output: Tensor = func(**arguments)
@@ -95,7 +112,8 @@ class Recorder(TorchFunctionMode):
         output = func(**(arguments | copies))
         if output._is_view():  # a change in place would detach a view, but no other tensor, from its gradient edge
             output = output.clone()
-        self.uses.append(Use(weights, get_gradient_edge(output), backward, source.detach(), source._version))
+        edge, nodes = get_gradient_edge(output), _nodes_between(output, source)
+        self.uses.append(Use(weights, edge, nodes, backward, source.detach(), source._version))
         return output
 
     def _is_trained(self, tensor: Tensor) -> bool:
@@ -121,13 +139,26 @@ def leaves_behind(result: Tensor) -> list[Tensor]:
         return []
     if result.grad_fn is None:
         return [result]
-    seen, waiting, leaves = {result.grad_fn}, [result.grad_fn], []
+    ends = {following: None for _, following in _steps(result) if hasattr(following, "variable")}
+    return [getattr(node, "variable") for node in ends]  # noqa: B009
+
+
+def _steps(result: Tensor, until: Node | None = None) -> Iterator[tuple[Node, Node]]:
+    """Yield each edge of the graph behind `result`, from node to node, without going beyond the node `until`."""
+    waiting = [result.grad_fn] if result.grad_fn is not None else []
+    seen = {*waiting, until}
     while waiting:
         node = waiting.pop()
-        if hasattr(node, "variable"):
-            leaves.append(node.variable)
         for following, _ in node.next_functions:
-            if following is not None and following not in seen:
+            if following is None:
+                continue
+            yield node, following
+            if following not in seen:
                 seen.add(following)
                 waiting.append(following)
-    return leaves
+
+
+def _nodes_between(output: Tensor, source: Tensor) -> set[Node]:
+    """Return the nodes that a call added to the graph, given what it put out and what it took in."""
+    beyond = get_gradient_edge(source).node if source.requires_grad else None
+    return {node for step in _steps(output, beyond) for node in step if node is not beyond}

@@ -69,15 +69,16 @@ class TiedWeights(nn.Module):
 
 
 class OwnParameter(nn.Module):
-    """A parameter held by the module itself, which no rule knows."""
+    """Parameters held by the module itself, which no rule knows; one is a single number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor([0.7, -1.3]))
+        self.shift = nn.Parameter(torch.tensor(0.3))
         self.linear = nn.Linear(72, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.linear((images * self.gain[:, None, None]).tanh().flatten(1)).squeeze(1)
+        return self.linear((images * self.gain[:, None, None] + self.shift).tanh().flatten(1)).squeeze(1)
 
 
 class HiddenUse(nn.Module):
@@ -103,6 +104,23 @@ class RegroupedRows(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = self.linear(images.reshape(-1, 6)).tanh().view(len(images), 12, 3)
         return (rows * self.positions(torch.arange(12))).sum(dim=(1, 2))
+
+
+class Steepness(nn.Module):
+    """Puts out how steep its logit is: weights act by second derivatives, of which layers' outputs tell nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3)
+        self.output = nn.Linear(48, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        def logits(images: Tensor) -> Tensor:
+            return self.output(self.conv(images).tanh().flatten(1)).squeeze(1)
+
+        values, pull_back = torch.func.vjp(logits, images)
+        (gradients,) = pull_back(torch.ones_like(values))
+        return values + gradients.square().sum(dim=(1, 2, 3))
 
 
 class Plain(nn.Sequential):
@@ -179,6 +197,7 @@ def test_parameters_with_several_names_and_uses_count_once(max_norm: float, capl
         (HiddenUse, "linear.weight"),
         (RegroupedRows, "linear.weight"),
         (Positions, "positions.weight"),
+        (Steepness, "conv.weight"),
     ],
 )
 def test_uses_without_a_rule_are_exact_and_logged_once(
@@ -190,6 +209,24 @@ def test_uses_without_a_rule_are_exact_and_logged_once(
         assert_exact(each, (images(rows),), max_norm=max_norm)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert named in caplog.text
+
+
+def test_a_layer_that_meets_its_own_derivative_is_not_taken_for_an_ordinary_one() -> None:
+    """Differentiated by autograd, which torch.func cannot look into: refused, where a layer's rule would be wrong."""
+
+    class Old(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(72, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            images = images.clone().requires_grad_()
+            values = self.linear(images.flatten(1)).squeeze(1)
+            (gradients,) = torch.autograd.grad(values.exp().sum(), images, create_graph=True)
+            return values + gradients.square().sum(dim=(1, 2, 3))
+
+    with pytest.raises(UsageError, match=r"privacy\.clipping_engine = 'book_keeping'"):
+        clipped_gradient_sum(seeded(Old), (images(),), loss, max_norm=1.0, engine="book_keeping")
 
 
 def test_what_no_engine_can_take_apart_is_refused() -> None:

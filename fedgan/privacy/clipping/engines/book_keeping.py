@@ -15,10 +15,17 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
-from fedgan.privacy.clipping.engine import ENGINES, LossFunction, clip_factors, sample_losses, trainable
+from fedgan.privacy.clipping.engine import (
+    ENGINES,
+    Differentiating,
+    LossFunction,
+    clip_factors,
+    sample_losses,
+    trainable,
+)
 from fedgan.privacy.clipping.functional import functional_gradient_sum
 from fedgan.privacy.clipping.gradients import SampleGradients
-from fedgan.privacy.clipping.recorder import Recorder, leaves_behind
+from fedgan.privacy.clipping.recorder import Recorder
 
 _LOG = logging.getLogger(__name__)
 _WITHOUT_RULE: WeakSet[nn.Module] = WeakSet()
@@ -32,14 +39,17 @@ def book_keeping(
 
     A model that uses parameters otherwise than by the functions in `layers.RULES` is handled exactly but slowly, by
     `torch.func`; the log says so once. So is a model whose layers receive something else than the N samples along
-    dimension 0, once this shows by a size other than N: layers must not get another dimension of size N there.
+    dimension 0, once this shows by a size other than N: layers must not get another dimension of size N there. A
+    `Differentiating` module has no other way and is not spoken of.
     """
+    if isinstance(module, Differentiating):
+        return functional_gradient_sum(module, inputs, loss, max_norm=max_norm)
     parameters = trainable(module)
     if module not in _WITHOUT_RULE:
         recorder = Recorder(inputs, parameters)
         with torch.enable_grad(), recorder:
             losses = sample_losses(module, inputs, loss)
-        behind = {id(leaf) for leaf in leaves_behind(losses)}
+        behind = recorder.used_otherwise(losses)
         others = [name for name, parameter in parameters.items() if id(parameter) in behind]
         if not others:
             return _clip(_sample_gradients(recorder, losses, parameters), max_norm)

@@ -9,7 +9,14 @@ from opacus.grad_sample import GradSampleHooks
 from torch import Tensor, nn
 
 from fedgan.errors import UsageError
-from fedgan.privacy.clipping.engine import ENGINES, LossFunction, clip_factors, sample_losses, trainable
+from fedgan.privacy.clipping.engine import (
+    ENGINES,
+    Differentiating,
+    LossFunction,
+    clip_factors,
+    sample_losses,
+    trainable,
+)
 
 
 @ENGINES.register("opacus")
@@ -17,6 +24,11 @@ def opacus(
     module: nn.Module, inputs: tuple[Tensor, ...], loss: LossFunction, *, max_norm: float
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Instantiate every per-sample gradient (N times the parameters in memory), then clip and sum."""
+    if isinstance(module, Differentiating):
+        raise UsageError(
+            "privacy.clipping_engine = 'opacus' cannot clip a penalty on gradients (loss.penalty): its hooks see one "
+            "derivative of each layer; use 'book_keeping'"
+        )
     parameters = trainable(module)
     gradients = _per_sample_gradients(module, parameters, inputs, loss)  # each (N, parameter.numel())
     norms = torch.stack([gradient.norm(dim=1) for gradient in gradients.values()]).norm(dim=0)  # (N,)

@@ -83,10 +83,11 @@ def gram_product(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return squares, (left.diagonal(dim1=1, dim2=2) * right.diagonal(dim1=1, dim2=2)).sum(dim=1)
 
 
-def row_chunks(rows: int, elements: int) -> list[slice]:
+def row_chunks(rows: int, elements: int, least: int = 1) -> list[slice]:
     """Return slices that cover `rows` rows, each of about 4 MiB a thread in float32 at `elements` numbers a row.
 
-    Intermediate results of that size stay in a processor's cache and out of the peak of memory.
+    Intermediate results of that size stay in a processor's cache and out of the peak of memory. `least` rows are in a
+    slice in any case.
     """
-    step = max(1, 2**20 * torch.get_num_threads() // max(1, elements))
+    step = max(least, 2**20 * torch.get_num_threads() // max(1, elements))
     return [slice(start, start + step) for start in range(0, rows, step)]

@@ -1,0 +1,65 @@
+"""Features in which synthetic and real images are compared: those of a classifier trained here, on the test set.
+
+They suit the data where Inception's, made for photographs of ImageNet, would not, and they need no download. A distance
+on them is no FID, and distances on the features of different test sets do not compare. One test set always gives the
+same network, whatever the seed of a run, so that runs do compare.
+
+Even fresh real images keep a small distance: the network has learnt the test images and not those, and classes may be
+more or less frequent among them. Only the public test set is read, so no privacy budget is spent.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from fedgan.data.dataset import ImageDataset
+from fedgan.evaluation.network import BATCH_SIZE, build_cnn, fit_cnn, outputs
+from fedgan.evaluation.requirements import require_classes, require_comparable
+from fedgan.seeding import derive_seed
+
+_EPOCHS = 8
+_STEPS = 300  # at least, as 8 epochs of a small test set teach nothing
+_SEED = 0
+
+
+def compared_features(synthetic: ImageDataset, test: ImageDataset, *, at_least: int) -> tuple[Tensor, Tensor]:
+    """Return features (N, 128) of `synthetic` and (M, 128) of `test`, float64 and >= 0, on the CPU.
+
+    They are the last hidden layer of a 2-conv classifier, divided by one number such that the mean square of all
+    features of the test set is 1, since how far training drives their size has no meaning.
+
+    Args:
+        synthetic: at least `at_least` images, of any classes.
+        test: at least `at_least` images of at least two classes; the network runs on the device they are on.
+
+    Raises:
+        UsageError: the two sets do not fit each other or are too small.
+    """
+    require_comparable(synthetic, test, at_least=at_least)
+    require_classes(test, "test")
+    network, size = _network(test)
+    device = test.labels.device
+    made, real = (outputs(network, data, device).cpu().double() / size for data in (synthetic, test))
+    return made, real
+
+
+# Several metrics of one evaluation ask for the same network. Datasets are compared by identity.
+@lru_cache(maxsize=1)
+def _network(test: ImageDataset) -> tuple[nn.Module, float]:
+    """Return the hidden layers of a classifier trained on `test`, and the root mean square of its features there."""
+    device = test.labels.device
+    weights, order = (derive_seed(_SEED, "features of the test set", stream) for stream in ("weights", "order"))
+    model = build_cnn(test.image_shape, test.num_classes, weights).to(device)
+    batches = ceil(len(test) / BATCH_SIZE)
+    fit_cnn(model, test, epochs=max(_EPOCHS, ceil(_STEPS / batches)), seed=order)
+    hidden = model[:-1].requires_grad_(False)
+    return hidden, float(outputs(hidden, test, device).double().square().mean().sqrt())
+
+
+def drawn(features: Tensor, count: int, seed: int) -> Tensor:
+    """Return `count` of the rows of `features` (N, D), drawn without replacement; (count, D)."""
+    return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:count]]

@@ -1,0 +1,1 @@
+"""Penalties on the gradient of the discriminator; each module of this package registers one."""

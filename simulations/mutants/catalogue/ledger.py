@@ -1,0 +1,126 @@
+"""The ledger: every charge is on the disk before it is used, and stays there."""
+
+from __future__ import annotations
+
+from simulations.mutants.mutant import Mutant
+
+_LEDGER = "fedgan/privacy/ledger.py"
+_LINE = "fedgan/privacy/ledger_line.py"
+_VAULT = "fedgan/federation/vault.py"
+_TESTS = "tests/privacy/test_ledger.py"
+_VAULT_TESTS = "tests/federation/test_vault.py"
+
+MUTANTS = (
+    Mutant(
+        name="embedding-charged-afterwards",
+        breaks="the ledger is written before the private computation, so that a crash can only over-report",
+        file=_VAULT,
+        before="        head = self._charge(event, request.run, 0",
+        after="        embed(self._records, feature_map)\n        head = self._charge(event, request.run, 0",
+        killed_by=(f"{_VAULT_TESTS}::test_embed_is_charged_before_any_record_is_read",),
+    ),
+    Mutant(
+        name="round-charged-afterwards",
+        breaks="the ledger is written before the private computation, so that a crash can only over-report",
+        file=_VAULT,
+        before="        head = self._charge(event, request.run, request.round",
+        after="        self._batches(request.round)()\n        head = self._charge(event, request.run, request.round",
+        killed_by=(f"{_VAULT_TESTS}::test_train_is_charged_before_any_record_is_read",),
+    ),
+    Mutant(
+        name="line-not-synced",
+        breaks="a charge is on the disk before the computation starts, not in a buffer",
+        file=_LEDGER,
+        before="os.fsync(self._file)",
+        after="pass",
+        killed_by=(f"{_TESTS}::test_the_line_is_on_the_disk_before_charge_returns",),
+    ),
+    Mutant(
+        name="torn-tail-dropped",
+        breaks="what a crash left at the end of a ledger is kept or accounted for, never dropped in silence",
+        file=_LEDGER,
+        before="    write_bytes(path, whole + repaired)\n    return [*lines, line]",
+        after="    write_bytes(path, whole)\n    return lines",
+        killed_by=(
+            f"{_TESTS}::test_a_torn_tail_is_reported_and_recovered",
+            f"{_TESTS}::test_a_whole_line_without_its_line_feed_still_counts",
+        ),
+    ),
+    Mutant(
+        name="torn-tail-overlooked",
+        breaks="an audit says that the last line of a ledger is torn",
+        file=_LEDGER,
+        before="    if torn:\n        raise",
+        after="    if len(torn) > 10**6:\n        raise",
+        killed_by=(f"{_TESTS}::test_a_torn_tail_is_reported_and_recovered",),
+    ),
+    Mutant(
+        name="hash-not-checked",
+        breaks="an edited line of a ledger is found",
+        file=_LINE,
+        before='if row["hash"] != row_hash(row):',
+        after='if row["hash"] == "":',
+        killed_by=(f"{_TESTS}::test_every_single_field_edit_is_found",),
+    ),
+    Mutant(
+        name="chain-not-checked",
+        breaks="a line that was replaced, hash and all, breaks the line after it",
+        file=_LINE,
+        before='if row["previous"] != (FIRST if before is None else before.hash):',
+        after='if row["previous"] == "":',
+        killed_by=(f"{_TESTS}::test_an_edit_with_its_hash_recomputed_breaks_the_next_line",),
+    ),
+    Mutant(
+        name="unknown-event-costs-nothing",
+        breaks="an event that nobody knows is refused, never taken for free",
+        file="fedgan/privacy/events.py",
+        before='raise IntegrityError(f"event kind {kind!r} is unknown")',
+        after="return Composed(())",
+        killed_by=(f"{_TESTS}::test_an_unknown_event_kind_is_refused_although_the_chain_holds",),
+    ),
+    Mutant(
+        name="two-writers",
+        breaks="a ledger has one writer at a time: two would spend the same budget twice",
+        file=_LEDGER,
+        before="fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        after="pass",
+        killed_by=(f"{_TESTS}::test_a_second_writer_is_refused_until_the_first_closes",),
+    ),
+    Mutant(
+        name="ledger-of-other-records",
+        breaks="a ledger follows one set of records for good",
+        file=_LEDGER,
+        before='line.records != owner["records"] or not hmac.compare_digest(line.dataset, owner["dataset"])',
+        after="line.records < 0",
+        killed_by=(
+            f"{_TESTS}::test_other_data_or_another_client_is_refused[change0-other records]",
+            f"{_TESTS}::test_other_data_or_another_client_is_refused[change1-other records]",
+        ),
+    ),
+    Mutant(
+        name="records-hashed-without-salt",
+        breaks="guessed records cannot be tested against a ledger",
+        file="fedgan/privacy/commitment.py",
+        before="sha256(salt + dataset)",
+        after="sha256(dataset)",
+        killed_by=(f"{_TESTS}::test_the_salt_is_private_and_hides_the_digest",),
+    ),
+    Mutant(
+        name="salt-for-everyone",
+        breaks="only its owner may read the salt that hides the records of a ledger",
+        file="fedgan/privacy/commitment.py",
+        before="0o600",
+        after="0o644",
+        killed_by=(f"{_TESTS}::test_the_salt_is_private_and_hides_the_digest",),
+    ),
+    Mutant(
+        name="lost-lines-overlooked",
+        breaks="a run does not go on with a ledger that lost charges since the checkpoint",
+        file="fedgan/federation/simulation.py",
+        before="        _check_heads(heads, ledgers, card)\n",
+        after="",
+        killed_by=(
+            "tests/federation/test_simulation.py::test_a_ledger_that_lost_lines_since_the_checkpoint_is_refused",
+        ),
+    ),
+)
