@@ -10,51 +10,17 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 import click
 import typer
-from typer.core import TyperGroup
 
 from fedgan import __version__
+from fedgan.cli.lazy import commands_in_modules
 from fedgan.errors import FedganError
 
-COMMANDS = (
-    "simulate",
-    "plan",
-    "generate",
-    "evaluate",
-    "explain",
-    "audit",
-)  # each a module here that defines its own name
-
-
-class _Commands(TyperGroup):
-    """Finds commands by name in their modules."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.commands = {name: click.Command(name) for name in COMMANDS}  # by which a misspelt name finds the nearest
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(f"fedgan.cli.{cmd_name}"), cmd_name)
-        if isinstance(command, typer.Typer):
-            group = typer.main.get_group(command)
-            group.name = cmd_name
-            return group
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(cmd_name)(command)
-        return typer.main.get_command(alone)
-
-
 app = typer.Typer(
-    cls=_Commands,
+    cls=commands_in_modules("simulate", "plan", "generate", "evaluate", "explain", "audit"),
     help="Train a generative adversarial network over parties that keep their data, with differential privacy.",
     no_args_is_help=True,
     add_completion=False,

@@ -10,15 +10,18 @@ from typing import Annotated
 import typer
 
 from fedgan.audit.budget import audit_budget
-from fedgan.cli.attack import attack
 from fedgan.cli.budget_table import print_budget
 from fedgan.cli.console import format_epsilon, print_json, say, show
+from fedgan.cli.lazy import commands_in_modules
 from fedgan.cli.options import JsonOption
 from fedgan.errors import IntegrityError
 
-audit = typer.Typer(help="Check privacy budgets without the data.", no_args_is_help=True, rich_markup_mode=None)
-
-audit.command()(attack)
+audit = typer.Typer(
+    cls=commands_in_modules("attack"),
+    help="Check privacy budgets without the data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 _OVER_LIMIT = 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -192,8 +193,11 @@ class Vault:
         self._open_ledger().close()
 
     def _open_ledger(self) -> Ledger:
-        digest = dataset_digest(self._records)
-        return Ledger.open(self._ledger, client=self._client, dataset=digest, records=len(self._records))
+        return Ledger.open(self._ledger, client=self._client, dataset=self._digest, records=len(self._records))
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return dataset_digest(self._records)
 
     def _charge(
         self, event: Event | None, run: str, round_number: int, *, sensitivity: float, multiplier: float

@@ -22,7 +22,8 @@ from fedgan.privacy.commitment import commitment, write_all
 from fedgan.privacy.events import Event
 from fedgan.privacy.ledger_format import parse_line
 from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, seal
-from fedgan.privacy.ledger_scan import scan_ledger, scan_lines, split_torn
+from fedgan.privacy.ledger_memory import verified_lines
+from fedgan.privacy.ledger_scan import scan_ledger, split_torn
 from fedgan.privacy.levels import events_at
 
 
@@ -195,7 +196,7 @@ def _begin(path: Path, owner: dict[str, Any]) -> list[LedgerLine]:
 def _recover(path: Path) -> list[LedgerLine]:
     """Return the lines of the ledger at `path` after repairing a torn end, by replacing the whole file."""
     whole, torn = split_torn(path.read_bytes())
-    lines = list(scan_lines(whole, path))
+    lines = verified_lines(path, whole)
     if not torn:
         return lines
     repaired = torn + b"\n"

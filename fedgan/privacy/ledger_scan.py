@@ -55,8 +55,14 @@ def split_torn(content: bytes) -> tuple[bytes, bytes]:
     return content[:end], content[end:]
 
 
-def scan_lines(whole: bytes, path: Path) -> Iterator[LedgerLine]:
+def scan_lines(whole: bytes, path: Path, *, known: int = 0, before: LedgerLine | None = None) -> Iterator[LedgerLine]:
     """Yield the verified lines of `whole`, the content of the ledger at `path` up to its last line feed.
+
+    Args:
+        whole: lines, each with its line feed.
+        path: for messages.
+        known: how many bytes of `whole` are verified already and left out.
+        before: the last line among them.
 
     Raises:
         IntegrityError: naming file and line, and what is wrong with it.
@@ -64,19 +70,15 @@ def scan_lines(whole: bytes, path: Path) -> Iterator[LedgerLine]:
     # The opening line is written whole by a rename, so no crash explains a ledger without it.
     if not whole:
         raise IntegrityError(f"{path}:1: the opening line is missing")
-    before = None
-    for number, raw in enumerate(_lines(whole), start=1):
+    begin = known
+    while end := whole.find(b"\n", begin) + 1:
+        raw = whole[begin:end]
         try:
             before = _short_cut(raw, before) or parse_line(raw, before)
         except IntegrityError as error:
+            number = whole.count(b"\n", 0, begin) + 1
             raise IntegrityError(f"{path}:{number}: {error}") from error
         yield before
-
-
-def _lines(whole: bytes) -> Iterator[bytes]:
-    begin = 0
-    while end := whole.find(b"\n", begin) + 1:
-        yield whole[begin:end]
         begin = end
 
 

@@ -21,6 +21,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
+from fedgan.federation import vault as vault_module
 from fedgan.federation.exchange import exchange, messages_for
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import from_records, refusal_code, to_records
@@ -78,6 +79,18 @@ def spied(records: ImageDataset, ledger: Path) -> tuple[ImageDataset, list[int]]
 
 
 # Charges
+
+
+def test_the_records_are_digested_once(
+    make_vault: MakeVault, request_of: Callable[..., TrainRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digested: list[object] = []
+    digest = vault_module.dataset_digest
+    monkeypatch.setattr(vault_module, "dataset_digest", lambda records: (digested.append(records), digest(records))[1])
+    vault = make_vault()
+    for number in (1, 2):
+        vault.train(request_of(round=number))
+    assert len(digested) == 1
 
 
 def test_train_is_charged_before_any_record_is_read(
