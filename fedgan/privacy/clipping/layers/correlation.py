@@ -29,7 +29,9 @@ INSTANTIATION_COST = 1.3
 """Time of a multiplication in per-sample gradients over that in the gradient of a batch, measured on CPUs."""
 
 MANY_POSITIONS = 128
-"""Above so many positions a grouped convolution instantiates gradients faster than patches do, measured on CPUs."""
+SMALL_PATCH = 64
+"""Where positions are many and a patch holds more numbers than this, a grouped convolution instantiates gradients
+faster than patches do, measured on CPUs."""
 
 
 def correlations(signal: Tensor, response: Tensor, geometry: Geometry) -> Contribution:
@@ -88,11 +90,12 @@ class Correlation:
     def instantiate(self) -> Tensor:
         """Return the gradients (N, B, A / G, *K)."""
         gradients = self.signal.new_empty(len(self.signal), *self._shape())
-        positions = prod(self.response.shape[2:])
-        seen = self.signal.shape[1] * prod(self.geometry.kernel) * positions
-        for rows in self._chunks(max(self.weights, seen if positions < MANY_POSITIONS else 0)):
+        positions, patch = prod(self.response.shape[2:]), prod(self._shape()[1:])
+        by_patches = positions < MANY_POSITIONS or patch <= SMALL_PATCH
+        seen = patch * self.geometry.groups * positions if by_patches else 0
+        for rows in self._chunks(max(self.weights, seen)):
             part = self.select(rows)
-            gradients[rows] = part._by_patches() if positions < MANY_POSITIONS else part._by_groups()
+            gradients[rows] = part._by_patches() if by_patches else part._by_groups()
         return gradients
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
