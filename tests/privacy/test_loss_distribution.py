@@ -12,6 +12,7 @@ from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 from dp_accounting.rdp import RdpAccountant
 from scipy.stats import norm
 
+from fedgan.privacy.accountants.pld import privacy_losses
 from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.events import Event, Gaussian, PoissonSampled, SelfComposed
 from fedgan.privacy.loss_distribution import LossDistribution, subsampled_gaussian
@@ -52,7 +53,7 @@ def test_one_mechanism_is_dp_accountings(probability: float, noise: float, remov
     pmf = (theirs._pmf_remove if removal else theirs._pmf_add).to_dense_pmf()
     ours = subsampled_gaussian(probability, noise, 1e-3, removal=removal)
     assert (ours.lowest, len(ours.masses)) == (pmf._lower_loss, pmf.size)
-    assert ours.infinite == pytest.approx(pmf._infinity_mass, abs=1e-15)
+    assert ours.infinite == pytest.approx(pmf._infinity_mass, rel=1e-6, abs=0)
     np.testing.assert_allclose(ours.masses, pmf._probs, rtol=0, atol=1e-11)
     for delta in (1e-2, 1e-5, 1e-8):
         assert ours.epsilon(delta) == pytest.approx(pmf.get_epsilon_for_delta(delta), rel=1e-8, abs=1e-9)
@@ -71,6 +72,28 @@ def test_compositions_are_dp_accountings(removal: bool) -> None:
             assert ours.epsilon(delta) == pytest.approx(pmf.get_epsilon_for_delta(delta), abs=1e-9)
 
 
+def test_both_directions_are_composed_and_the_worse_one_counts() -> None:
+    (probability, noise), count = MECHANISMS[3], 30
+    losses = privacy_losses({(probability, noise): count}, coarse=False)
+    assert losses is not None
+    assert len(losses) == 2
+    theirs = from_gaussian_mechanism(noise, sampling_prob=probability).self_compose(count)
+    directions = [pmf.to_dense_pmf().get_epsilon_for_delta(1e-5) for pmf in (theirs._pmf_remove, theirs._pmf_add)]
+    assert [loss.epsilon(1e-5) for loss in losses] == pytest.approx(directions, abs=1e-9)
+    assert directions[0] > directions[1] + 0.1
+    event = SelfComposed(count, PoissonSampled(probability, Gaussian(noise)))
+    assert epsilon([event], delta=1e-5) == pytest.approx(max(directions), abs=1e-9)
+
+
+def test_infinite_losses_compose() -> None:
+    """A sum is infinite if one of its terms is; what a composition cuts off counts as infinite too."""
+    loss = LossDistribution(0.1, 2, np.array([0.6, 0.3]), 0.1)
+    assert loss.repeated(3).infinite == pytest.approx(1 - 0.9**3, abs=1e-12)
+    other = LossDistribution(0.1, -4, np.array([0.5, 0.2]), 0.3)
+    assert loss.then(other).infinite == pytest.approx(1 - 0.9 * 0.7, abs=1e-12)
+    assert LossDistribution(0.1, 2, np.array([0.7, 0.3]), 0.0).repeated(3).infinite == 1e-15
+
+
 @pytest.mark.parametrize("noise", [0.4, 1.0, 5.0])
 def test_epsilon_is_never_below_the_closed_form(noise: float) -> None:
     """Balle and Wang 2018, arXiv:1805.06530, theorem 8: delta of a Gaussian at an epsilon."""
@@ -86,8 +109,10 @@ def test_edges_of_epsilon() -> None:
     assert LossDistribution(0.1, -3, point, 0.0).epsilon(1e-5) == 0.0
     assert LossDistribution(0.1, 0, point, 0.0).epsilon(1e-5) == 0.0
     assert LossDistribution(0.1, 5, point, 1e-3).epsilon(1e-5) == math.inf
-    # All mass at a loss of 0.5: delta = 1 - exp(epsilon - 0.5).
+    # All mass at a loss of 0.5: delta = 1 - exp(epsilon - 0.5), and what is infinite adds to delta.
     assert LossDistribution(0.1, 5, point, 0.0).epsilon(1e-5) == pytest.approx(0.5 + math.log1p(-1e-5), abs=1e-12)
+    partly = LossDistribution(0.1, 5, point - 4e-6, 4e-6).epsilon(1e-5)
+    assert partly == pytest.approx(0.5 + math.log((1 - 1e-5) / (1 - 4e-6)), abs=1e-12)
     assert LossDistribution(1.0, 800, point, 0.0).epsilon(1e-5) == 800.0  # the other world's mass underflows
     assert LossDistribution(1.0, 800, np.array([1e-6]), 0.0).epsilon(1e-5) == 0.0
 

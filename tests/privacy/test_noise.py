@@ -121,10 +121,10 @@ class Words(SecureNoise):
 @pytest.mark.parametrize(
     ("high", "low", "length"),
     [
-        (0, 0, math.sqrt(2 * 128 * math.log(2))),  # the smallest uniform: the longest radius
-        (0, 2**63, math.sqrt(2 * 65 * math.log(2))),
-        (2**63, 0, math.sqrt(2 * math.log(2))),
-        (2**64 - 1, 2**64 - 1, 0.0),
+        pytest.param(0, 0, math.sqrt(2 * 128 * math.log(2)), id="smallest uniform"),  # the longest radius
+        pytest.param(0, 2**63, math.sqrt(2 * 65 * math.log(2)), id="far tail"),
+        pytest.param(2**63, 0, math.sqrt(2 * math.log(2)), id="middle"),
+        pytest.param(2**64 - 1, 2**64 - 1, 0.0, id="largest uniform"),
     ],
 )
 def test_radii_have_full_precision_far_into_the_tail(high: int, low: int, length: float) -> None:
@@ -163,9 +163,10 @@ def test_noisy_sums_lie_on_a_grid_that_does_not_depend_on_them(std: float, dtype
 
 
 def test_sums_closer_than_the_grid_cannot_be_told_apart() -> None:
-    total = torch.full((100,), 0.7)
+    total = torch.full((100,), 0.7, dtype=torch.float64)  # float32 could not tell them apart to begin with
     nearby = total + 1e-9
-    seeded = [add_noise(values, 1.0, SeededNoise(0)) for values in (total.double(), nearby.double())]
+    assert bool((total != nearby).all())
+    seeded = [add_noise(values, 1.0, SeededNoise(0)) for values in (total, nearby)]
     assert float((seeded[0] == seeded[1]).double().mean()) > 0.95
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from simulations.mutants.catalogue import (
     accounting,
+    attack,
     budget,
     clipping,
     ledger,
     mechanism,
     noise,
+    privacy_losses,
     releases,
     sampling,
     training,
+    trusted_server,
     warm_start,
 )
 from simulations.mutants.mutant import Mutant
@@ -23,8 +26,11 @@ MUTANTS: tuple[Mutant, ...] = (
     *sampling.MUTANTS,
     *training.MUTANTS,
     *warm_start.MUTANTS,
+    *trusted_server.MUTANTS,
     *accounting.MUTANTS,
+    *privacy_losses.MUTANTS,
     *budget.MUTANTS,
     *ledger.MUTANTS,
     *releases.MUTANTS,
+    *attack.MUTANTS,
 )

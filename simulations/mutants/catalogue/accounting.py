@@ -49,14 +49,6 @@ MUTANTS = (
         killed_by=(f"{_TESTS}::test_gaussians_against_their_closed_form[5]",),
     ),
     Mutant(
-        name="optimistic-grid",
-        breaks="rounding a privacy loss to a grid never lowers epsilon",
-        file="fedgan/privacy/accountants/pld.py",
-        before="noise / math.sqrt(count), value_discretization_interval=interval",
-        after="noise / math.sqrt(count), value_discretization_interval=interval, pessimistic_estimate=False",
-        killed_by=(f"{_TESTS}::test_gaussians_against_their_closed_form",),
-    ),
-    Mutant(
         name="rate-halved",
         breaks="the event that is charged has the rate at which records are drawn",
         file=_PLAN,
@@ -82,8 +74,8 @@ MUTANTS = (
         name="warm-start-forgotten-in-calibration",
         breaks="the steps' noise leaves room for what the warm start costs",
         file=_PLAN,
-        before="                *warm_start,\n",
-        after="",
+        before="[*warm_start, SelfComposed(",
+        after="[SelfComposed(",
         killed_by=(f"{_PLAN_TESTS}::test_warm_start_and_steps_together_spend_epsilon_tightly",),
     ),
     Mutant(
@@ -106,9 +98,12 @@ MUTANTS = (
         name="no-warning-of-a-large-delta",
         breaks="a user is told of a delta at which one whole record may be published",
         file=_PLAN,
-        before="plan.delta > 1 / plan.records",
+        before="plan.delta > 1 / plan.units",
         after="plan.delta > 1",
-        killed_by=(f"{_PLAN_TESTS}::test_delta_above_one_over_records_is_a_warning",),
+        killed_by=(
+            f"{_PLAN_TESTS}::test_delta_above_one_over_records_is_a_warning",
+            f"{_PLAN_TESTS}::test_delta_above_one_over_clients_is_a_warning",
+        ),
         dies_of=("ValueError",),
     ),
     Mutant(

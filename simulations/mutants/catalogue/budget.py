@@ -7,10 +7,13 @@ from simulations.mutants.mutant import Mutant
 _VAULT = "fedgan/federation/vault.py"
 _BUDGET = "fedgan/privacy/budget.py"
 _AUDIT = "fedgan/audit/budget.py"
+_SUMMARY = "fedgan/audit/summary.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _PLAN_TESTS = "tests/privacy/test_plan.py"
 _AUDIT_TESTS = "tests/audit/test_budget.py"
-_ALLOWS = "self._budget.allows(ledger.events, event)"
+_SPENT = "ledger.events_at(self._plan.level)"
+_ALLOWS = f"self._budget.allows({_SPENT}, event)"
+_TOGETHER = 'together = sum if overlap == "sum" else max'
 
 MUTANTS = (
     Mutant(
@@ -37,7 +40,7 @@ MUTANTS = (
         breaks="a charge that would pass the limit is refused, not the one after it",
         file=_VAULT,
         before=f"not {_ALLOWS}",
-        after="ledger.events and not self._budget.allows(ledger.events[:-1], ledger.events[-1])",
+        after=f"{_SPENT} and not self._budget.allows({_SPENT}[:-1], {_SPENT}[-1])",
         killed_by=(
             f"{_VAULT_TESTS}::test_a_spent_budget_computes_nothing",
             f"{_VAULT_TESTS}::test_a_second_warm_start_is_over_the_budget",
@@ -71,8 +74,8 @@ MUTANTS = (
         name="best-client-reported",
         breaks="the guarantee of a run is that of its worst client",
         file=_AUDIT,
-        before="worst = max(",
-        after="worst = min(",
+        before=_TOGETHER,
+        after=_TOGETHER.replace("max", "min"),
         killed_by=(
             f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",
             f"{_AUDIT_TESTS}::test_the_limit_is_a_limit_on_the_largest",
@@ -82,8 +85,8 @@ MUTANTS = (
         name="epsilons-of-clients-summed",
         breaks="mechanisms on disjoint records compose in parallel: the largest epsilon counts, not the sum",
         file=_AUDIT,
-        before="worst = max(",
-        after="worst = sum(",
+        before=_TOGETHER,
+        after="together = sum",
         killed_by=(f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",),
     ),
     Mutant(
@@ -97,17 +100,28 @@ MUTANTS = (
     Mutant(
         name="one-ledger-of-several",
         breaks="all ledgers of a client count, as they may be about the same records",
-        file=_AUDIT,
-        before="for ledger in ledgers for line in ledger if line.event is not None]",
-        after="for ledger in ledgers[:1] for line in ledger if line.event is not None]",
+        file="fedgan/audit/holders.py",
+        before="for ledger in self.ledgers), Counter())",
+        after="for ledger in self.ledgers[:1]), Counter())",
         killed_by=(f"{_AUDIT_TESTS}::test_different_ledgers_of_one_client_add_up",),
     ),
     Mutant(
         name="last-round-reported",
         breaks="a report covers every round, not the last one",
-        file=_AUDIT,
-        before="epsilon=epsilon(events, delta",
-        after="epsilon=epsilon(events[-1:], delta",
+        file=_SUMMARY,
+        before="epsilon(events_of(charges, level), delta",
+        after="epsilon(events_of(charges, level)[-1:], delta",
+        killed_by=(
+            f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",
+            f"{_AUDIT_TESTS}::test_different_ledgers_of_one_client_add_up",
+        ),
+    ),
+    Mutant(
+        name="equal-charges-reported-once",
+        breaks="a report counts a charge as often as it was made",
+        file=_SUMMARY,
+        before="SelfComposed(count, event_at(",
+        after="SelfComposed(1, event_at(",
         killed_by=(
             f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",
             f"{_AUDIT_TESTS}::test_different_ledgers_of_one_client_add_up",

@@ -9,6 +9,7 @@ _OPACUS = "fedgan/privacy/clipping/engines/opacus.py"
 _ENGINE = "fedgan/privacy/clipping/engine.py"
 _TESTS = "tests/privacy/test_clipping.py"
 _CASES = "tests/privacy/clipping/test_book_keeping_cases.py"
+_PRECISION = "tests/privacy/clipping/test_precision.py"
 _FACTORS = "weighted_sums(clip_factors(norms, max_norm)), norms"
 
 MUTANTS = (
@@ -134,6 +135,30 @@ MUTANTS = (
         after="nn.BatchNorm2d(channels, affine=affine)",
         killed_by=(
             "tests/models/test_families.py::test_discriminators_are_made_of_layers_with_known_per_sample_gradients[resnet]",
+        ),
+    ),
+    Mutant(
+        name="norms-in-bfloat16",
+        breaks="norms keep their precision where forward passes do not, so that the clip is kept to a thousandth",
+        file="fedgan/privacy/clipping/gradients.py",
+        before="return squares.sqrt()",
+        after="return squares.sqrt().bfloat16().to(squares)",
+        killed_by=tuple(
+            f"{_PRECISION}::{test}[{model}-cpu]"
+            for test in ("test_norms_are_those_of_what_is_summed", "test_one_row_changes_the_sum_by_at_most_the_clip")
+            for model in ("mlp", "dcgan", "resnet")
+        ),
+    ),
+    Mutant(
+        name="norms-in-bfloat16-without-rules",
+        breaks="norms keep their precision where forward passes do not, for models that no rule covers too",
+        file="fedgan/privacy/clipping/functional.py",
+        before="flat.norm(dim=1)",
+        after="flat.norm(dim=1).bfloat16().to(flat)",
+        killed_by=tuple(
+            f"{_PRECISION}::{test}[{model}-cpu]"
+            for test in ("test_norms_are_those_of_what_is_summed", "test_one_row_changes_the_sum_by_at_most_the_clip")
+            for model in ("without rules", "penalised")
         ),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from simulations.mutants.mutant import Mutant
 
 _LEDGER = "fedgan/privacy/ledger.py"
-_LINE = "fedgan/privacy/ledger_line.py"
+_FORMAT = "fedgan/privacy/ledger_format.py"
+_SCAN = "fedgan/privacy/ledger_scan.py"
 _VAULT = "fedgan/federation/vault.py"
 _TESTS = "tests/privacy/test_ledger.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
@@ -49,15 +50,15 @@ MUTANTS = (
     Mutant(
         name="torn-tail-overlooked",
         breaks="an audit says that the last line of a ledger is torn",
-        file=_LEDGER,
-        before="    if torn:\n        raise",
-        after="    if len(torn) > 10**6:\n        raise",
+        file=_SCAN,
+        before="    if torn:\n",
+        after="    if len(torn) > 10**6:\n",
         killed_by=(f"{_TESTS}::test_a_torn_tail_is_reported_and_recovered",),
     ),
     Mutant(
         name="hash-not-checked",
         breaks="an edited line of a ledger is found",
-        file=_LINE,
+        file=_FORMAT,
         before='if row["hash"] != row_hash(row):',
         after='if row["hash"] == "":',
         killed_by=(f"{_TESTS}::test_every_single_field_edit_is_found",),
@@ -65,9 +66,28 @@ MUTANTS = (
     Mutant(
         name="chain-not-checked",
         breaks="a line that was replaced, hash and all, breaks the line after it",
-        file=_LINE,
+        file=_FORMAT,
         before='if row["previous"] != (FIRST if before is None else before.hash):',
         after='if row["previous"] == "":',
+        killed_by=(f"{_TESTS}::test_an_edit_with_its_hash_recomputed_breaks_the_next_line",),
+    ),
+    Mutant(
+        name="hash-not-checked-by-the-short-cut",
+        breaks="an edited line of a ledger is found, however fast it is read",
+        file=_SCAN,
+        before="if sha256(bare).hexdigest().encode() != digest:",
+        after='if digest == b"":',
+        killed_by=(
+            f"{_TESTS}::test_every_single_field_edit_is_found[2]",
+            "tests/privacy/test_ledger_scan.py::test_a_hash_that_the_full_check_finds_wrong_is_never_taken",
+        ),
+    ),
+    Mutant(
+        name="chain-not-checked-by-the-short-cut",
+        breaks="a line that was replaced, hash and all, breaks the line after it, however fast it is read",
+        file=_SCAN,
+        before='row["previous"] == before["hash"]',
+        after='row["previous"] != ""',
         killed_by=(f"{_TESTS}::test_an_edit_with_its_hash_recomputed_breaks_the_next_line",),
     ),
     Mutant(

@@ -7,7 +7,7 @@ from simulations.mutants.mutant import Mutant
 _GRADIENT = "fedgan/privacy/gradient.py"
 _TESTS = "tests/privacy/test_gradient.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
-_STD = "self.noise_multiplier * self.clip)"
+_STD = "self.noise_multiplier * self.clip, self.noise)"
 _SUMS = "max_norm=self.clip, engine"
 
 MUTANTS = (
@@ -16,7 +16,7 @@ MUTANTS = (
         breaks="every released gradient carries noise",
         file=_GRADIENT,
         before=_STD,
-        after="0.0 * self.clip)",
+        after="0.0 * self.clip, self.noise)",
         killed_by=(
             f"{_TESTS}::test_adds_the_stated_noise_once_to_every_parameter",
             f"{_VAULT_TESTS}::test_every_private_step_takes_the_charged_noise_for_every_weight",
@@ -27,7 +27,7 @@ MUTANTS = (
         breaks="the noise of a step is the noise multiplier that was charged times the clip",
         file=_GRADIENT,
         before=_STD,
-        after="self.noise_multiplier * self.clip / 4)",
+        after="self.noise_multiplier * self.clip / 4, self.noise)",
         killed_by=(
             f"{_TESTS}::test_adds_the_stated_noise_once_to_every_parameter",
             f"{_VAULT_TESTS}::test_every_private_step_takes_the_charged_noise_for_every_weight",
@@ -38,23 +38,23 @@ MUTANTS = (
         breaks="the noise multiplier is in units of the clip",
         file=_GRADIENT,
         before=_STD,
-        after="self.noise_multiplier)",
+        after="self.noise_multiplier, self.noise)",
         killed_by=(f"{_TESTS}::test_adds_the_stated_noise_once_to_every_parameter",),
     ),
     Mutant(
         name="biases-without-noise",
         breaks="every parameter's gradient carries noise",
         file=_GRADIENT,
-        before="(total + part.view_as(total).to(total))",
-        after="(total + part.view_as(total).to(total) * (total.dim() > 1))",
+        before="name: total / ",
+        after="name: (total if total.dim() > 1 else sums[name]) / ",
         killed_by=(f"{_TESTS}::test_adds_the_stated_noise_once_to_every_parameter",),
     ),
     Mutant(
         name="realised-denominator",
         breaks="the size of a batch, which is private, does not scale the gradient",
         file=_GRADIENT,
-        before="/ self.expected_rows\n",
-        after="/ max(1, len(inputs[0]))\n",
+        before="/ self.expected_rows for",
+        after="/ max(1, len(inputs[0])) for",
         killed_by=(
             f"{_TESTS}::test_without_noise_it_is_the_clipped_sum_over_the_expected_rows",
             f"{_TESTS}::test_adding_a_record_moves_the_mean_by_at_most_clip_over_rows",
@@ -64,8 +64,8 @@ MUTANTS = (
         name="empty-batch-without-noise",
         breaks="a step without records is a step like any other, with noise",
         file=_GRADIENT,
-        before="        sizes = [total.numel()",
-        after="        if len(inputs[0]) == 0:\n            return sums\n        sizes = [total.numel()",
+        before="        noisy = add_noise_to_all(",
+        after="        if len(inputs[0]) == 0:\n            return sums\n        noisy = add_noise_to_all(",
         killed_by=(f"{_TESTS}::test_adds_the_stated_noise_once_to_every_parameter[0]",),
     ),
     Mutant(
@@ -81,8 +81,8 @@ MUTANTS = (
         name="no-mechanism-at-level-record",
         breaks="at level record a vault trains on private gradients",
         file="fedgan/federation/vault.py",
-        before='if plan.level == "none":\n            return PlainGradient()',
-        after='if plan.level == "record":\n            return PlainGradient()',
+        before='if plan.level != "record":\n            return PlainGradient(',
+        after='if plan.level == "record":\n            return PlainGradient(',
         killed_by=(f"{_VAULT_TESTS}::test_every_private_step_takes_the_charged_noise_for_every_weight",),
     ),
     Mutant(

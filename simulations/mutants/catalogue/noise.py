@@ -20,8 +20,8 @@ MUTANTS = (
         name="pairs-of-noise-alike",
         breaks="the noises of two coordinates are independent, so that their difference does not cancel them",
         file=_NOISE,
-        before="sine = torch.sin(angle)",
-        after="sine = torch.cos(angle)",
+        before="sine = torch.sin(angles)",
+        after="sine = torch.cos(angles)",
         killed_by=(f"{_TESTS}::test_the_two_normals_of_a_pair_are_independent",),
     ),
     Mutant(
@@ -36,8 +36,8 @@ MUTANTS = (
         name="noise-from-the-global-generator",
         breaks="a seed that a configuration sets does not decide the noise",
         file=_NOISE,
-        before="torch.from_numpy(self.uniform(2 * pairs))",
-        after="torch.rand(2 * pairs, dtype=torch.float64)",
+        before="_box_muller(self._open_uniform(pairs), self.uniform(pairs), std)",
+        after="_box_muller(*(1 - torch.rand(2, pairs, dtype=torch.float64)).numpy(), std)",
         killed_by=(f"{_TESTS}::test_global_seeds_change_nothing_and_sources_differ",),
     ),
     Mutant(
@@ -55,5 +55,27 @@ MUTANTS = (
         before="        if os.getpid() != self._owner:\n            self._rekey()\n",
         after='        self._cipher = Cipher(AES(self._owner.to_bytes(32, "big")), CTR(bytes(16))).encryptor()\n',
         killed_by=(f"{_TESTS}::test_a_source_never_repeats_itself",),
+    ),
+    Mutant(
+        name="low-order-bits-released",
+        breaks="a released number holds no low-order bit of the exact sum",
+        file=_NOISE,
+        before="noisy.div_(spacing).round_().mul_(spacing)",
+        after="noisy",
+        killed_by=(
+            f"{_TESTS}::test_noisy_sums_lie_on_a_grid_that_does_not_depend_on_them",
+            f"{_TESTS}::test_sums_closer_than_the_grid_cannot_be_told_apart",
+        ),
+    ),
+    Mutant(
+        name="short-tails",
+        breaks="normals are as fine in the tails as in the middle",
+        file=_NOISE,
+        before="(low | np.uint64(1)) * 2.0**-128",
+        after="2.0**-64",
+        killed_by=(
+            f"{_TESTS}::test_radii_have_full_precision_far_into_the_tail[smallest uniform]",
+            f"{_TESTS}::test_radii_have_full_precision_far_into_the_tail[far tail]",
+        ),
     ),
 )

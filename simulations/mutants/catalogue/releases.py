@@ -14,6 +14,7 @@ _APP_FAILED = (
     f"            reply = Message(Error(_CLIENT_FAILED, {_WORDS})"
 )
 _FAILED = '        _LOGGER.exception("the vault failed")\n        content = refusal_records(Refusal.FAILED)'
+_TRAINED = "        std, progress = self._own_noise(plan.noise_multiplier * plan.clip), result.progress\n"
 
 MUTANTS = (
     Mutant(
@@ -28,27 +29,26 @@ MUTANTS = (
         name="loss-on-records",
         breaks="no loss on records leaves a vault",
         file=_VAULT,
-        before="        noise_std = plan.noise_multiplier * plan.clip\n",
-        after="        noise_std = plan.noise_multiplier * plan.clip\n"
-        f"        real = training.loss.real(training.gan.discriminator({_EVERYTHING})).mean()\n"
-        '        arrays["discriminator/loss"] = real.detach().numpy()\n',
+        before=_TRAINED,
+        after=f"{_TRAINED}        real = training.loss.real(training.gan.discriminator({_EVERYTHING})).mean()\n"
+        '        result.arrays["discriminator/loss"] = real.detach().numpy()\n',
         killed_by=(_ALONE,),
     ),
     Mutant(
         name="batch-size-in-the-reply",
         breaks="how many records a batch held is private, and leaves no vault",
         file=_VAULT,
-        before="        noise_std = plan.noise_multiplier * plan.clip\n",
-        after="        noise_std = plan.noise_multiplier * plan.clip\n"
-        '        arrays["discriminator/rows"] = np.float32([len(self._batches(request.round)()[0])])\n',
+        before=_TRAINED,
+        after=f"{_TRAINED}"
+        '        result.arrays["discriminator/rows"] = np.float32([len(self._batches(request.round)()[0])])\n',
         killed_by=(_ALONE,),
     ),
     Mutant(
         name="latents-by-the-batch",
         breaks="public streams do not run on by private amounts",
-        file="fedgan/training/steps.py",
-        before="    real_rows = len(images)\n",
-        after="    real_rows = len(images)\n    torch.rand(real_rows, generator=rng)\n",
+        file="fedgan/training/objective.py",
+        before="    count = len(real[0])\n",
+        after="    count = len(real[0])\n    torch.rand(count, generator=rng)\n",
         killed_by=(f"{_ALONE}[fedgan]",),
     ),
     Mutant(
@@ -79,8 +79,8 @@ MUTANTS = (
         name="scores-on-training-records",
         breaks="scores are computed on the public test set: on training records they would have to be charged",
         file="fedgan/cli/simulate.py",
-        before="sites.data.test",
-        after="sites.data.train",
+        before="assess(folder, sites.data.test,",
+        after="assess(folder, sites.data.train,",
         killed_by=("tests/cli/test_evaluate_command.py::test_json_is_one_document_with_the_runs_own_scores",),
     ),
 )

@@ -16,7 +16,7 @@ MUTANTS = (
         breaks="records enter a batch by their own coins, as the accountant assumes, not as many at a time",
         file=_VAULT,
         before=_DRAW,
-        after="np.argsort(self._noise.uniform(plan.records))[: plan.expected_batch]",
+        after="np.argsort(self._noise.uniform(plan.records))[: int(plan.expected_batch)]",
         killed_by=(f"{_VAULT_TESTS}::test_batches_are_poisson_at_the_plans_rate",),
     ),
     Mutant(

@@ -5,9 +5,13 @@ from __future__ import annotations
 from simulations.mutants.mutant import Mutant
 
 _STEPS = "fedgan/training/steps.py"
+_OBJECTIVE = "fedgan/training/objective.py"
 _TESTS = "tests/training/test_steps.py"
+_OBJECTIVE_TESTS = "tests/training/test_objective.py"
+_MOVED = f"{_TESTS}::test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _FAKES = "gan.fakes(fakes, rng)"
-_LOSSES = "torch.cat([loss.real(logits[:real_rows]), loss.fake(logits[real_rows:])])"
+_LOSSES = "torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])"
+_ANSWER = "found = gradient(critic, rows, losses)"
 
 MUTANTS = (
     Mutant(
@@ -30,10 +34,9 @@ MUTANTS = (
     Mutant(
         name="clipped-in-pairs",
         breaks="generated rows are clipped apart from the records, which would fill the clip together",
-        file=_STEPS,
+        file=_OBJECTIVE,
         before=_LOSSES,
-        after="torch.cat([loss.real(logits[:real_rows]) + loss.fake(logits[real_rows:]).mean(), "
-        "0 * logits[real_rows:]])",
+        after="torch.cat([loss.real(logits[:count]) + loss.fake(logits[count:]).mean(), 0 * logits[count:]])",
         killed_by=(
             f"{_TESTS}::test_real_and_generated_rows_stay_rows_of_their_own[1]",
             f"{_TESTS}::test_real_and_generated_rows_stay_rows_of_their_own[5]",
@@ -42,18 +45,18 @@ MUTANTS = (
     Mutant(
         name="rows-scaled-by-the-batch",
         breaks="how many records are in a batch changes no other record's gradient",
-        file=_STEPS,
+        file=_OBJECTIVE,
         before=_LOSSES,
-        after="torch.cat([loss.real(logits[:real_rows]) * fakes / max(1, real_rows), loss.fake(logits[real_rows:])])",
+        after="torch.cat([loss.real(logits[:count]) * len(fake[0]) / max(1, count), loss.fake(logits[count:])])",
         killed_by=(f"{_TESTS}::test_a_rows_loss_does_not_depend_on_the_other_records",),
     ),
     Mutant(
         name="batch-answered-twice",
         breaks="a batch meets the mechanism once: the mean of two noisy answers has less noise than was charged",
-        file=_STEPS,
-        before="gradients = gradient(gan.discriminator, rows, row_losses)",
-        after="answers = [gradient(gan.discriminator, rows, row_losses) for _ in range(2)]\n"
-        "    gradients = {name: (answers[0][name] + answers[1][name]) / 2 for name in answers[0]}",
+        file=_OBJECTIVE,
+        before=_ANSWER,
+        after="answers = [gradient(critic, rows, losses) for _ in range(2)]\n"
+        "    found = {name: (answers[0][name] + answers[1][name]) / 2 for name in answers[0]}",
         killed_by=(
             f"{_TESTS}::test_a_batch_meets_the_mechanism_once",
             "tests/federation/test_vault.py::test_every_private_step_takes_the_charged_noise_for_every_weight",
@@ -62,21 +65,20 @@ MUTANTS = (
     Mutant(
         name="generated-rows-unclipped",
         breaks="generated rows are clipped as records are, so that they do not drown them",
-        file=_STEPS,
-        before="gradients = gradient(gan.discriminator, rows, row_losses)",
-        after="gradients = gradient(gan.discriminator, (images, labels), loss.real)\n"
-        "    parameters = dict(gan.discriminator.named_parameters())\n"
-        "    total = loss.fake(gan.discriminator(fake_images, fake_labels)).sum()\n"
-        "    extra = torch.autograd.grad(total, list(parameters.values()))\n"
-        "    gradients = {name: gradients[name] + part for name, part in zip(parameters, extra)}",
+        file=_OBJECTIVE,
+        before=_ANSWER,
+        after="found = gradient(critic, real, loss.real)\n"
+        "    parameters = dict(critic.named_parameters())\n"
+        "    extra = torch.autograd.grad(loss.fake(critic(*fake)).sum(), list(parameters.values()))\n"
+        "    found = {name: found[name] + part for name, part in zip(parameters, extra)}",
         killed_by=(f"{_TESTS}::test_generated_rows_are_clipped_as_records_are",),
     ),
     Mutant(
         name="empty-batch-skipped",
         breaks="a step without records is a step like any other",
         file=_STEPS,
-        before="    real_rows = len(images)\n",
-        after="    real_rows = len(images)\n    if real_rows == 0:\n        return\n",
+        before="    gan.generator.eval()",
+        after="    if len(images) == 0:\n        return\n    gan.generator.eval()",
         killed_by=(f"{_TESTS}::test_an_empty_private_batch_is_a_step_with_noise",),
     ),
     Mutant(
@@ -102,5 +104,48 @@ MUTANTS = (
         before="parameter.grad = gradients.get(name)",
         after="parameter.grad = gradients[name] + (0 if parameter.grad is None else parameter.grad)",
         killed_by=(f"{_TESTS}::test_a_gradient_left_in_the_discriminator_has_no_part_in_its_step",),
+    ),
+    Mutant(
+        name="penalties-unclipped",
+        breaks="the penalty of a record is part of its loss and clipped with it",
+        file=_OBJECTIVE,
+        before=f"    {_ANSWER}\n",
+        after="    from dataclasses import replace\n\n    plain = replace(loss, penalty=None)\n"
+        "    _, _, adversarial = discriminator_objective(gan, real, fake, loss=plain, rng=rng)\n"
+        "    if loss.penalty is None:\n"
+        "        found = gradient(critic, rows, losses)\n"
+        "    else:\n"
+        "        found = gradient(critic, rows, lambda output: adversarial(output[:, 0]))\n"
+        "        output = critic(*rows)\n"
+        "        penalty = (losses(output) - adversarial(output[:, 0])).sum()\n"
+        "        weights = dict(critic.named_parameters())\n"
+        "        how = {'allow_unused': True, 'materialize_grads': True}\n"
+        "        parts = torch.autograd.grad(penalty, list(weights.values()), **how)\n"
+        "        found = {name: found[name] + part for name, part in zip(weights, parts)}\n",
+        killed_by=(f"{_MOVED}[r1]", f"{_MOVED}[gradient_penalty]"),
+    ),
+    Mutant(
+        name="partner-by-the-place-in-the-batch",
+        breaks="leaving out one record changes no other record's penalty",
+        file="fedgan/training/interpolation.py",
+        before="_draws(gan, step, *record) for record in zip(images, labels, strict=True)",
+        after="_draws(gan, step, torch.tensor(place), label) for place, label in enumerate(labels)",
+        killed_by=(
+            f"{_MOVED}[gradient_penalty]",
+            f"{_OBJECTIVE_TESTS}::test_interpolates_do_not_follow_the_batch",
+            f"{_OBJECTIVE_TESTS}::test_one_record_changes_the_sum_by_at_most_the_clip[gradient_penalty]",
+        ),
+    ),
+    Mutant(
+        name="penalties-draw-as-often-as-there-are-records",
+        breaks="the public stream advances alike whatever the batch, with a penalty too",
+        file="fedgan/training/interpolation.py",
+        before="    step = int(torch.randint(2**62, (), generator=rng))\n",
+        after="    step = int(torch.randint(2**62, (1 + len(images),), generator=rng)[0])\n",
+        killed_by=(
+            f"{_OBJECTIVE_TESTS}::test_the_public_stream_does_not_follow_the_number_of_records[0]",
+            f"{_OBJECTIVE_TESTS}::test_the_public_stream_does_not_follow_the_number_of_records[7]",
+            f"{_TESTS}::test_the_public_stream_advances_alike_whatever_the_batch[True-gradient_penalty]",
+        ),
     ),
 )

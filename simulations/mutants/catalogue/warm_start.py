@@ -9,7 +9,7 @@ _FEATURES = "fedgan/training/warm_start/features.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _EMBEDDING_TESTS = "tests/training/warm_start/test_embedding.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
-_NOISY = "noisy = sums + self._noise.normal(tuple(sums.shape), plan.warm_start_noise)"
+_NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
     Mutant(
@@ -17,7 +17,7 @@ MUTANTS = (
         breaks="a released embedding carries noise",
         file=_VAULT,
         before=_NOISY,
-        after="noisy = sums",
+        after="sums",
         killed_by=(
             f"{_VAULT_TESTS}::test_the_embedding_carries_the_charged_noise",
             f"{_VAULT_TESTS}::test_every_coordinate_of_the_embedding_carries_noise",
@@ -28,15 +28,15 @@ MUTANTS = (
         breaks="the noise of an embedding has the standard deviation that was charged",
         file=_VAULT,
         before=_NOISY,
-        after="noisy = sums + self._noise.normal(tuple(sums.shape), plan.warm_start_noise / 2)",
+        after="add_noise(sums, std / 2, self._noise)",
         killed_by=(f"{_VAULT_TESTS}::test_the_embedding_carries_the_charged_noise",),
     ),
     Mutant(
         name="exact-class-counts",
         breaks="class counts are read from the noisy release, never from the records",
         file=_VAULT,
-        before='{"embedding": noisy.float().numpy()}',
-        after='{"embedding": torch.cat([sums[:, :1], noisy[:, 1:]], dim=1).float().numpy()}',
+        before=_NOISY,
+        after=f"torch.cat([sums[:, :1], {_NOISY}[:, 1:]], dim=1)",
         killed_by=(f"{_VAULT_TESTS}::test_every_coordinate_of_the_embedding_carries_noise",),
     ),
     Mutant(
