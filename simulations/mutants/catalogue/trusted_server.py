@@ -80,7 +80,7 @@ MUTANTS = (
         file=_SETUP,
         before='    if config.privacy.level == "none":\n        return PlainGradient(',
         after="    if True:\n        return PlainGradient(",
-        killed_by=(_CENTRAL,),
+        killed_by=(f"{_CENTRAL}[local-none]", f"{_CENTRAL}[aggregator-none]"),
     ),
     Mutant(
         name="a-client-of-any-weight",
