@@ -15,15 +15,11 @@ from flwr.serverapp import Grid
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
 from fedgan.errors import FedganError, IntegrityError, bad_value
-from fedgan.evaluation import METRICS
-from fedgan.federation.aggregation import AGGREGATIONS
-from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from fedgan.federation.cohort import cohort_size
-from fedgan.federation.combinations import check_combination
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.exchange import wait_for_nodes
+from fedgan.federation.names import check_names
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
@@ -34,13 +30,10 @@ from fedgan.federation.sites import (
     fraction_asked,
     gan_of,
     ledger_path,
-    pick_device,
     sites_of_process,
     use_threads,
 )
 from fedgan.federation.strategy import GanStrategy, Observer, discover
-from fedgan.losses import LOSSES
-from fedgan.privacy.clipping import ENGINES
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
 
@@ -64,33 +57,6 @@ class Outcome:
     budget: BudgetReport | None
     records: dict[str, int]
     stopped: str
-
-
-def check_names(config: Config) -> None:
-    """Raise UsageError, with the nearest name, for a name in `config` that no registry has, or a device not there."""
-    for registry, name in (
-        (ALGORITHMS, config.federation.algorithm),
-        (AGGREGATIONS, config.federation.aggregation),
-        (LOSSES, config.loss.name),
-        (ENGINES, config.privacy.clipping_engine),
-        *((METRICS, name.strip()) for name in config.evaluation.metrics.split(",")),
-    ):
-        registry[name]  # type: ignore[index]
-    pick_device(config.device)
-    check_combination(
-        level=config.privacy.level,
-        trust=config.privacy.trust,
-        algorithm=config.federation.algorithm,
-        local_steps=config.federation.local_steps,
-        aggregation=config.federation.aggregation,
-        minimum_clients=config.federation.minimum_clients,
-        clip_quantile=config.privacy.clip_quantile,
-    )
-    asked = cohort_size(config.partition.clients, config.federation.fraction)
-    if config.federation.minimum_clients > asked:
-        raise bad_value(
-            "federation.minimum_clients", config.federation.minimum_clients, f"at most the {asked} clients of a round"
-        )
 
 
 def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, Sites]:
