@@ -16,9 +16,12 @@ import typer
 
 from fedgan import __version__
 from fedgan.cli.audit import audit
+from fedgan.cli.client import client
 from fedgan.cli.evaluate import evaluate
 from fedgan.cli.generate import generate
 from fedgan.cli.plan import plan
+from fedgan.cli.provision import provision
+from fedgan.cli.server import server
 from fedgan.cli.simulate import simulate
 from fedgan.errors import FedganError
 
@@ -33,6 +36,9 @@ app.command()(simulate)
 app.command()(plan)
 app.command()(generate)
 app.command()(evaluate)
+app.command()(provision)
+app.command()(server)
+app.command()(client)
 app.add_typer(audit, name="audit")
 
 
