@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from fedgan.errors import FedganError, UsageError
+from fedgan.federation.daemon.closed import close_to_others
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
@@ -27,6 +28,7 @@ def run(folder: SiteFolder) -> None:
     Raises:
         FedganError: the site's file, data or ledger is not in order, or another vault serves this folder.
     """
+    close_to_others()
     site = load_site(folder)
     folder.private.mkdir(mode=0o700, exist_ok=True)
     folder.private.chmod(0o700)

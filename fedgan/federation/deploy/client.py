@@ -7,12 +7,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 from time import monotonic
 
 from fedgan.errors import FedganError
+from fedgan.federation.daemon.closed import close_to_others
 from fedgan.federation.daemon.site import Site, SiteFolder, load_site
 from fedgan.federation.deploy.processes import Child, flower_environment, program
 from fedgan.federation.deploy.reach import reach
@@ -32,56 +34,75 @@ _NODE_DELAYS = (5.0, 15.0, 15.0, 30.0, 60.0)
 _REFUSED_KEY = ("[2004]", "NODE_NOT_ACTIVATED", "invalid node")
 
 
-def run_client(folder: SiteFolder, say: Callable[[str], None]) -> None:
+VAULT, NODE = "vault", "node"
+BOTH = (VAULT, NODE)
+
+
+def run_client(folder: SiteFolder, say: Callable[[str], None], parts: Sequence[str] = BOTH) -> None:
     """Run the site in `folder` until SIGTERM or SIGINT.
 
     Args:
         folder: of the site.
         say: is told, once, that everything runs.
+        parts: what to run here: where the two run apart, the node can be kept from all files but its own.
 
     Raises:
         FedganError: the site's file, data or key is not in order, or what answers is not this federation's server.
     """
     site = load_site(folder)
-    for path in (folder.authority, folder.key):
+    for path in (folder.authority, folder.key) if NODE in parts else ():
         if not path.is_file():
             raise FedganError(f"{path} is missing; `fedgan provision` writes it")
+    if VAULT in parts:
+        close_to_others()
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    vault = Kept("vault", lambda: _start_vault(folder), _VAULT_DELAYS)
-    node = Kept("node", lambda: _start_node(folder, site), _NODE_DELAYS, _explain)
+    all_kept = {
+        VAULT: Kept(VAULT, lambda: _start_vault(folder), _VAULT_DELAYS),
+        NODE: Kept(NODE, lambda: _start_node(folder, site), _NODE_DELAYS, _explain),
+    }
+    kept = [all_kept[part] for part in parts]
     try:
-        _keep(folder, site, vault, node, stopped, say)
+        _keep(folder, site, kept, stopped, say)
     finally:
-        node.stop(_GRACE_S)
-        vault.stop(_GRACE_S)
-        _write_health(folder, site, vault, node)
+        for one in reversed(kept):
+            one.stop(_GRACE_S)
+        _write_health(folder, site, kept)
 
 
-def is_well(folder: SiteFolder) -> bool:
-    """Return whether the site in `folder` is run and its processes are up, as its health file says."""
+def is_well(folder: SiteFolder, parts: Sequence[str] = BOTH) -> bool:
+    """Return whether these `parts` of the site in `folder` are run and up, as their health file says."""
     try:
-        health = json.loads(folder.health.read_text(encoding="utf-8"))
+        health = json.loads(_health_file(folder, parts).read_text(encoding="utf-8"))
         age = datetime.now(UTC) - datetime.fromisoformat(health["time"])
-        return age.total_seconds() < _STALE_S and bool(health["vault"]["running"] and health["node"]["running"])
+        return age.total_seconds() < _STALE_S and all(health[part]["running"] for part in parts)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _keep(folder: SiteFolder, site: Site, vault: Kept, node: Kept, stopped: Event, say: Callable[[str], None]) -> None:
+def _health_file(folder: SiteFolder, parts: Sequence[str]) -> Path:
+    """Return the health file; a node that runs apart writes among its logs, the rest being closed to it."""
+    return folder.logs / folder.health.name if list(parts) == [NODE] else folder.health
+
+
+def _keep(folder: SiteFolder, site: Site, kept: Sequence[Kept], stopped: Event, say: Callable[[str], None]) -> None:
     told, written = False, 0.0
     while not stopped.wait(_LOOK_S):
-        before = (vault.running, node.running)
-        _look_at_vault(vault, folder)
-        if folder.socket.exists() or node.child is not None:
-            node.look()
-        if before != (vault.running, node.running) or monotonic() - written > _HEALTH_S:
-            _write_health(folder, site, vault, node)
+        before = [one.running for one in kept]
+        for one in kept:
+            if one.name == VAULT:
+                _look_at_vault(one, folder)
+            elif folder.socket.exists() or one.child is not None:
+                one.look()
+        now = [one.running for one in kept]
+        if before != now or monotonic() - written > _HEALTH_S:
+            _write_health(folder, site, kept)
             written = monotonic()
-        if node.running and not told:
+        if all(now) and not told:
             told = True
-            say(f"client {site.client}: vault and node run, towards {site.connection.address}")
+            names = " and ".join(one.name for one in kept)
+            say(f"client {site.client}: {names} run, towards {site.connection.address}")
 
 
 def _look_at_vault(vault: Kept, folder: SiteFolder) -> None:
@@ -124,14 +145,14 @@ def _explain(words: str) -> str:
     return last_line(words)
 
 
-def _write_health(folder: SiteFolder, site: Site, vault: Kept, node: Kept) -> None:
+def _write_health(folder: SiteFolder, site: Site, kept: Sequence[Kept]) -> None:
     facts = {
-        kept.name: {
-            "running": kept.running,
-            "pid": kept.child.pid if kept.child and kept.running else None,
-            "restarts": kept.restarts,
+        one.name: {
+            "running": one.running,
+            "pid": one.child.pid if one.child and one.running else None,
+            "restarts": one.restarts,
         }
-        for kept in (vault, node)
+        for one in kept
     }
     document = {"time": datetime.now(UTC).isoformat(), "client": site.client, **facts}
-    write_text(folder.health, json.dumps(document, indent=2) + "\n")
+    write_text(_health_file(folder, [one.name for one in kept]), json.dumps(document, indent=2) + "\n")

@@ -68,6 +68,8 @@ class Provision:
         site = SiteFolder(self.path / f"client-{client}")
         site.path.mkdir(mode=0o700, exist_ok=True)
         site.path.chmod(0o700)
+        for folder in (site.private, site.flower, site.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
         private, public = node_key_pair(new_key())
         write_bytes(site.key, private, mode=0o600)
         write_bytes(site.authority, self.server.authority.read_bytes())

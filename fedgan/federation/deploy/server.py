@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from fedgan.config import Config, to_toml
 from fedgan.errors import FedganError, UsageError
 from fedgan.federation.deploy.bundle import write_bundle
+from fedgan.federation.deploy.certificates import expires
 from fedgan.federation.deploy.gate import Gate
 from fedgan.federation.deploy.nodes import update_nodes
 from fedgan.federation.deploy.processes import Child
@@ -54,6 +56,8 @@ def run_federation(
             f"partition.clients = {config.partition.clients} but {folder.nodes} holds the keys of {len(keys)} sites",
             "partition.clients",
         )
+    if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
+        raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
     with _only_server(folder), _ended_by_signals():
         gate = Gate(folder, settings)
         say("starting the SuperLink")

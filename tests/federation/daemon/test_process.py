@@ -64,3 +64,13 @@ def test_the_relay_loads_no_torch() -> None:
     program = "import sys, client.app; print('torch' in sys.modules, 'flwr' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux' own")
+def test_a_closed_process_is_closed_to_its_own_user() -> None:
+    program = (
+        "import ctypes; from fedgan.federation.daemon.closed import close_to_others; "
+        "asked = ctypes.CDLL(None).prctl; before = asked(3); close_to_others(); print(before, asked(3))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]
