@@ -7,15 +7,18 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` by a temporary file, fsync and rename; the folder is created if missing."""
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write `content` to `path` by a temporary file, fsync and rename; the folder is created if missing.
+
+    With `mode` 0o600 nobody but the owner could read it at any time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
+            Path(file.name).chmod(mode)
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)

@@ -20,7 +20,9 @@ from fedgan.cli.lazy import commands_in_modules
 from fedgan.errors import FedganError
 
 app = typer.Typer(
-    cls=commands_in_modules("simulate", "plan", "generate", "evaluate", "explain", "audit"),
+    cls=commands_in_modules(
+        "simulate", "plan", "generate", "evaluate", "explain", "provision", "server", "client", "audit"
+    ),
     help="Train a generative adversarial network over parties that keep their data, with differential privacy.",
     no_args_is_help=True,
     add_completion=False,

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from fedgan.cli.console import stderr
+from fedgan.config import Config
 from fedgan.evaluation import generate_images
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
@@ -99,3 +100,8 @@ def draw_samples(average: _Average, folder: RunFolder, round_number: int, seed: 
     labels = [label for label in range(classes) for _ in range(_COLUMNS)]
     images = generate_images(generator, len(labels), labels=labels, seed=seed)  # type: ignore[arg-type]
     sample_grid(images.images, images.labels, classes, folder.samples / f"round-{round_number:05d}.png")
+
+
+def samples_only(config: Config, folder: RunFolder) -> RunProgress:
+    """Return what draws sample grids and shows nothing, for a server that runs inside Flower."""
+    return RunProgress(folder, rounds=config.federation.rounds, seed=config.seed, quiet=True)

@@ -1,30 +1,54 @@
-"""What the two Flower apps do when they are started by `flwr run` on a simulation.
+"""What the two Flower apps do when `flwr run` or `fedgan server` starts them.
 
-The run configuration is the configuration's keys, flat, and `output`, the run folder.
+The run configuration is the configuration's keys, flat, and a few of the server's own: `output`, the run folder, and on
+separate machines what `fedgan.federation.deploy` writes beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flwr.app import Context
-from flwr.serverapp import Grid
+from flwr.serverapp import Grid, ServerApp
 
 from fedgan.config import Config, config_from_flat, to_toml
-from fedgan.errors import UsageError
+from fedgan.errors import FedganError, UsageError
 from fedgan.federation.exchange import wait_for_nodes
-from fedgan.federation.reports import RoundReport
-from fedgan.federation.server import Server
-from fedgan.federation.simulation import check, ledgers_of, run_server
-from fedgan.federation.sites import sites_of_process
+from fedgan.federation.ledger_copies import LedgerCopies
+from fedgan.federation.names import check_names
+from fedgan.federation.node import SERVER_KEYS
+from fedgan.federation.outcome import write_outcome
+from fedgan.federation.run import Terms, run_server
+from fedgan.federation.simulation import check, ledgers_of
+from fedgan.federation.sites import sites_of_process, use_threads
+from fedgan.federation.strategy import Observer
 from fedgan.federation.vault import Vault
 from fedgan.runs import RunFolder
 
+ObserverOf = Callable[[Config, RunFolder], Observer]
+SIMULATED, NEW, RESUMED = "simulation", "new", "resume"
+"""Values of the server's own key `mode`."""
 
-def serve(grid: Grid, run_config: Mapping[str, Any]) -> None:
-    """Run a new federation over `grid`, with one client for each of its nodes.
+
+def server_app(observer_of: ObserverOf) -> ServerApp:
+    """Return the server's Flower app; `observer_of` makes what is told how a run goes."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        if context.run_config.get("mode", SIMULATED) == SIMULATED:
+            serve(grid, context.run_config, observer_of)
+        else:
+            serve_sites(grid, context.run_config, observer_of)
+
+    return app
+
+
+def serve(grid: Grid, run_config: Mapping[str, Any], observer_of: ObserverOf) -> None:
+    """Run a new federation over `grid`, with one simulated client for each of its nodes.
 
     Raises:
         UsageError: the configuration is not accepted, or has another number of clients than the federation has nodes.
@@ -36,7 +60,35 @@ def serve(grid: Grid, run_config: Mapping[str, Any]) -> None:
     ledgers = ledgers_of(config, folder).absolute()
     check(config, ledgers)
     RunFolder.unused(folder.path).create(to_toml(config))
-    run_server(grid, config, folder, ledgers, resume=False, observer=_Silent())
+    run_server(grid, config, folder, ledgers, resume=False, observer=observer_of(config, folder))
+
+
+def serve_sites(grid: Grid, run_config: Mapping[str, Any], observer_of: ObserverOf) -> None:
+    """Run, or go on with, a federation whose sites hold their own data; the run folder is there already.
+
+    How it ended is written beside the run, since whoever started it sees neither exceptions nor exit codes of this
+    process.
+    """
+    config, folder = _read(run_config)
+    try:
+        check_names(config)
+        use_threads(config.threads)
+        nodes = json.loads(run_config["nodes"])
+        terms = Terms(
+            patience=float(run_config["patience"]),
+            round_timeout=float(run_config["round_timeout"]),
+            names={int(node): str(client) for client, node in nodes.items()},
+            copies=LedgerCopies(folder.ledgers),
+        )
+        observer, resume = observer_of(config, folder), run_config["mode"] == RESUMED
+        stopped = run_server(grid, config, folder, folder.ledgers, resume=resume, observer=observer, terms=terms)
+    except FedganError as error:
+        write_outcome(folder, code=error.exit_code, words=str(error))
+        raise
+    except Exception as error:
+        write_outcome(folder, code=FedganError.exit_code, words=f"{type(error).__name__}: {error}")
+        raise
+    write_outcome(folder, code=0, words=stopped)
 
 
 def simulated_vault(context: Context) -> Vault:
@@ -47,16 +99,8 @@ def simulated_vault(context: Context) -> Vault:
 
 
 def _read(run_config: Mapping[str, Any]) -> tuple[Config, RunFolder]:
-    flat = dict(run_config)
-    output = str(flat.pop("output", ""))
+    flat = {key: value for key, value in run_config.items() if key not in SERVER_KEYS}
+    output = str(run_config.get("output", ""))
     if not output:
         raise UsageError("output: give the run folder, for example --run-config 'output=\"runs/first\"'")
     return config_from_flat(flat), RunFolder(Path(output).expanduser().absolute())
-
-
-class _Silent:
-    """Flower shows its own log; nothing is drawn."""
-
-    def warm_start_step(self, step: int, steps: int) -> None: ...
-
-    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None: ...

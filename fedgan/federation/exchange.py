@@ -47,11 +47,16 @@ def exchange(grid: Grid, messages: list[Message], kind: type[Answer], timeout: f
 
 
 def read_answers(replies: object, asked: list[int], kind: type[Answer]) -> Answers[Answer]:
-    """Read Flower `replies` of the nodes `asked`; a second reply of one node is left out."""
+    """Read Flower `replies` of the nodes `asked`; a second reply of one node is left out.
+
+    So is an error in the name of a node that was not asked: for a node that it lost, the SuperLink answers in its own.
+    """
     answers: Answers[Answer] = Answers()
     for reply in replies:  # type: ignore[attr-defined]
         node = reply.metadata.src_node_id
         if node in answers.good or node in answers.refused:
+            continue
+        if reply.has_error() and node not in asked:
             continue
         if reply.has_error():
             answers.refused[node] = f"error code {reply.error.code}"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedgan.errors import FedganError
 from fedgan.federation.records import from_records, refusal_records, to_records
-from fedgan.federation.requests import EmbedRequest, Refusal, TrainRequest
-from fedgan.federation.vault import Vault
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,7 +22,20 @@ EMBED = "train.embed"
 TRAIN = "train"
 
 
-def client_app(vault_of: Callable[[Context], Vault]) -> ClientApp:
+class AnyVault(Protocol):
+    """A vault in this process, or one behind a socket."""
+
+    def describe(self) -> Description:
+        """Return what is public about the party."""
+
+    def embed(self, request: EmbedRequest) -> Release:
+        """Return the warm start's release."""
+
+    def train(self, request: TrainRequest) -> Release:
+        """Return a round's release."""
+
+
+def client_app(vault_of: Callable[[Context], AnyVault]) -> ClientApp:
     """Return the app whose node's vault is `vault_of(context)`.
 
     Whatever goes wrong, the server learns a code: exceptions may quote private values, so their text stays in this

@@ -20,12 +20,14 @@ class Description:
         records: training records it holds.
         image_shape: (channels, height, width) in pixels.
         num_classes: labels lie in [0, num_classes).
+        ledger: its ledger's lines so far, where the ledger is not kept in the run folder itself.
     """
 
     client: str
     records: int
     image_shape: tuple[int, int, int]
     num_classes: int
+    ledger: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class EmbedRequest:
         run: identifier of the run, for the ledger.
         features: dimension asked of the feature map.
         feature_seed: draws the feature map; public.
+        everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
     """
 
     run: str
     features: int
     feature_seed: int
+    everybody: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class TrainRequest:
         first_step: discriminator steps of earlier rounds.
         discriminator_steps: discriminator steps for each generator step.
         arrays: the networks that the algorithm sends, and the embedding target if generator steps are anchored to it.
+        everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
     """
 
     run: str
@@ -62,6 +67,7 @@ class TrainRequest:
     first_step: int
     discriminator_steps: int
     arrays: Arrays = field(repr=False)
+    everybody: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class Release:
         noise_std: standard deviation of the noise of one mechanism in `arrays`; public, 0 for none.
         generator_steps: generator steps taken (public: a function of the request).
         fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
+        ledger: the ledger's lines so far, `head` the last, where the ledger is not kept in the run folder itself.
     """
 
     client: str
@@ -88,6 +95,7 @@ class Release:
     noise_std: float = 0.0
     generator_steps: int = 0
     fake_accuracy: float = 1.0
+    ledger: str = field(default="", repr=False)
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -97,7 +105,9 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     BAD_REQUEST = "bad_request"
     FAILED = "failed"
     SITS_OUT = "sits_out"
-    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT})
+    AGAINST_POLICY = "against_policy"
+    UNAVAILABLE = "unavailable"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -42,6 +42,7 @@ class Server:
         anchor_weight: weight of the embedding's distance in generator steps; 0 for none.
         ema_decay: of the generator's average, per generator step.
         seed: of all public streams.
+        everybody: records of all clients together, told to clients whose vaults cannot know it; 0 for unknown.
 
     Attributes:
         round: rounds done.
@@ -66,6 +67,7 @@ class Server:
         anchor_weight: float,
         ema_decay: float,
         seed: int,
+        everybody: int = 0,
     ) -> None:
         self.run = run
         self.gan = gan
@@ -87,6 +89,7 @@ class Server:
         self._anchor_weight = anchor_weight
         self._ema_decay = ema_decay
         self._seed = seed
+        self._everybody = everybody
 
     @property
     def warm_start_pending(self) -> bool:
@@ -99,7 +102,8 @@ class Server:
         """Return the one request of the warm start, the same for every client."""
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
-        return EmbedRequest(self.run, self.warm_start.features, derive_seed(self._seed, "features"))
+        seed = derive_seed(self._seed, "features")
+        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody)
 
     def absorb_embeddings(
         self,
@@ -178,6 +182,7 @@ class Server:
             first_step=self.round * self._local_steps,
             discriminator_steps=self.ladder.discriminator_steps,
             arrays=arrays,
+            everybody=self._everybody,
         )
 
     def absorb_round(self, releases: Sequence[Release], refused: dict[str, str], *, records: int) -> RoundReport:

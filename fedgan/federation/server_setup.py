@@ -44,6 +44,7 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         anchor_weight=training.anchor_weight,
         ema_decay=training.ema_decay,
         seed=config.seed,
+        everybody=everybody,
     )
 
 

@@ -111,6 +111,24 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
     )
 
 
+def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:
+    """Return how every site of `config` trains."""
+    gan = gan_of(config, image_shape, num_classes)
+    anchored = config.training.anchor_weight > 0 and config.training.warm_start != "none"
+    features = FeatureMap(
+        image_shape, features=config.training.warm_start_features, seed=derive_seed(config.seed, "features")
+    )
+    return LocalTraining(
+        algorithm=ALGORITHMS[config.federation.algorithm],
+        gan=gan,
+        local_steps=config.federation.local_steps,
+        optimisation=optimisation_of(config),
+        loss=loss_of(config),
+        anchor_weight=config.training.anchor_weight,
+        anchor_features=features.to(gan.device) if anchored else None,
+    )
+
+
 class Sites:
     """All clients of a simulation.
 
@@ -211,23 +229,8 @@ class Sites:
 
     @cached_property
     def _training(self) -> LocalTraining:
-        config, train = self._config, self.data.train
-        gan = gan_of(config, train.image_shape, train.num_classes)
-        anchored = config.training.anchor_weight > 0 and config.training.warm_start != "none"
-        features = FeatureMap(
-            train.image_shape,
-            features=config.training.warm_start_features,
-            seed=derive_seed(config.seed, "features"),
-        )
-        return LocalTraining(
-            algorithm=ALGORITHMS[config.federation.algorithm],
-            gan=gan,
-            local_steps=config.federation.local_steps,
-            optimisation=optimisation_of(config),
-            loss=loss_of(config),
-            anchor_weight=config.training.anchor_weight,
-            anchor_features=features.to(gan.device) if anchored else None,
-        )
+        train = self.data.train
+        return training_of(self._config, train.image_shape, train.num_classes)
 
 
 @lru_cache(maxsize=1)

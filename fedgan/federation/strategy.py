@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.cohort import cohort_size, cohorts
 from fedgan.federation.exchange import exchange, messages_for, read_answers
-from fedgan.federation.records import to_records
+from fedgan.federation.records import quoted, to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.requests import Description, Refusal, Release
@@ -49,23 +49,32 @@ class Node:
     description: Description
 
 
-def discover(grid: Grid, *, timeout: float | None) -> dict[str, Node]:
+def discover(grid: Grid, *, timeout: float | None, names: Mapping[int, str] | None = None) -> dict[str, Node]:
     """Ask every node who it is and return the clients by name.
+
+    Args:
+        timeout: seconds to wait for answers; None to wait for ever.
+        names: of the clients by node, where that is known; a node that gives another is left out.
 
     Raises:
         FedganError: nobody answers, or two clients disagree about image shape or classes, or share a name.
     """
     messages = messages_for({node: RecordDict() for node in grid.get_node_ids()}, DESCRIBE, "0")
     answers = exchange(grid, messages, Description, timeout)
-    for node, reason in answers.refused.items():
-        _LOGGER.warning("node %d is left out: %s", node, reason)
+    left_out = {(names or {}).get(node, f"node {node}"): reason for node, reason in answers.refused.items()}
     clients: dict[str, Node] = {}
     for node, description in answers.good.items():
+        if names is not None and names.get(node) != description.client:
+            left_out[names.get(node, f"node {node}")] = f"calls itself {quoted(description.client)}"
+            continue
         if description.client in clients:
             raise FedganError(f"two nodes call themselves client {description.client}")
         clients[description.client] = Node(node, description)
+    for name, reason in left_out.items():
+        _LOGGER.warning("%s is left out: %s", name, reason)
     if not clients:
-        raise FedganError("no client answered: is the federation running?")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise FedganError(f"no client answered ({reasons or 'there is no node'}): is the federation running?")
     shapes = {(node.description.image_shape, node.description.num_classes) for node in clients.values()}
     if len(shapes) > 1:
         raise FedganError(f"clients disagree about image shape and number of classes: {sorted(shapes)}")
@@ -86,6 +95,7 @@ class GanStrategy(Strategy):
         seed: orders the clients.
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
+        fault_of: a last look at each release; what it returns is why it is left out.
     """
 
     def __init__(
@@ -98,6 +108,7 @@ class GanStrategy(Strategy):
         seed: int,
         time_limit: float,
         observer: Recorder,
+        fault_of: Callable[[Release], str | None] = lambda release: None,
     ) -> None:
         self._server = server
         self._clients = dict(clients)
@@ -107,6 +118,7 @@ class GanStrategy(Strategy):
         self._rounds = rounds
         self._time_limit = time_limit
         self._observer = observer
+        self._fault_of = fault_of
         self._spent: set[str] = set()
         self.stopped = ""
 
@@ -220,10 +232,12 @@ class GanStrategy(Strategy):
         """Return the releases that speak for the node they came from; note the others in `refused`."""
         good = []
         for node, release in releases.items():
-            if release.client == self._names.get(node):
-                good.append(release)
-            else:
+            if release.client != self._names.get(node):
                 refused[self._name(node)] = "speaks for another client"
+            elif fault := self._fault_of(release):
+                refused[self._name(node)] = fault
+            else:
+                good.append(release)
         return good
 
     def _name(self, node: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.embeddings import WarmStart
@@ -148,6 +148,12 @@ def test_replies_of_strangers_do_not_stop_the_round(make_server: MakeServer, vau
     replies = replies_to(grid_of(vaults), content)
     strategy.aggregate_train(1, replies)  # the third node was never discovered
     assert server.round == 1
+
+
+def test_an_error_in_the_name_of_the_superlink_is_a_node_that_did_not_answer() -> None:
+    lost = Message(Error(5, "node unavailable"), reply_to=Message(RecordDict(), 1001, "train"))
+    lost.metadata.__dict__["_src_node_id"] = 1
+    assert read_answers([lost], [1001], Release).refused == {1001: "no answer in time"}
 
 
 def test_hostile_records_do_not_stop_the_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:

@@ -1,0 +1,45 @@
+"""The site's own limits, against which every request is held: a server proposes, the site decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedgan.config import Config
+from fedgan.federation.daemon.site import Policy
+from fedgan.privacy.plan import PrivacyPlan
+
+
+class AgainstPolicy(Exception):  # noqa: N818 - a reason for a refusal, not an error
+    """A request that the site does not allow; the text is for the site's own log."""
+
+
+def check_config(policy: Policy, config: Config) -> None:
+    """Raise AgainstPolicy for a `config` that asks for what this site does not allow."""
+    privacy = config.privacy
+    _one_of("federation.algorithm", config.federation.algorithm, policy.algorithms)
+    _one_of("privacy.level", privacy.level, policy.levels)
+    _at_most("federation.local_steps", config.federation.local_steps, policy.most_steps)
+    if privacy.level == "none":
+        return
+    _one_of("privacy.trust", privacy.trust, policy.trusts)
+    _at_most("privacy.clip", privacy.clip, policy.largest_clip)
+    _at_most("privacy.delta", privacy.delta, policy.delta)
+
+
+def check_plan(policy: Policy, plan: PrivacyPlan) -> None:
+    """Raise AgainstPolicy for a `plan` with less noise than this site wants, in the warm start or in a step."""
+    if plan.level == "none":
+        return
+    for name, noise in (("warm start", plan.warm_start_noise), ("steps", plan.noise_multiplier)):
+        if 0 < noise < policy.least_noise:
+            raise AgainstPolicy(f"the noise multiplier of the {name} is {noise:.4g}, under {policy.least_noise:g}")
+
+
+def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise AgainstPolicy(f"{key} = {value!r} is not among {', '.join(allowed) or 'none'}")
+
+
+def _at_most(key: str, value: float, limit: float) -> None:
+    if value > limit:
+        raise AgainstPolicy(f"{key} = {value:g} is over {limit:g}")

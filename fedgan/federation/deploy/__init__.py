@@ -1,0 +1,1 @@
+"""A federation on separate machines: keys and folders for each party, and the processes that run there."""

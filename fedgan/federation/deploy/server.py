@@ -1,0 +1,181 @@
+"""The server's side of a federation on separate machines: SuperLink, door, keys, and one run until it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import monotonic, sleep
+from types import FrameType
+from typing import Any
+
+from fedgan.config import Config, to_toml
+from fedgan.errors import FedganError, UsageError
+from fedgan.federation.deploy.bundle import write_bundle
+from fedgan.federation.deploy.certificates import expires
+from fedgan.federation.deploy.gate import Gate
+from fedgan.federation.deploy.nodes import update_nodes
+from fedgan.federation.deploy.processes import Child
+from fedgan.federation.deploy.server_folder import ServerFolder, ServerSettings, load_server
+from fedgan.federation.deploy.superlink import run_flower_app, run_status, start_superlink, stop_run
+from fedgan.federation.outcome import Ending, take_outcome
+from fedgan.runs import RunFolder
+
+_LOGGER = logging.getLogger(__name__)
+_GRACE_S = 15.0
+_LOOK_S = 0.5
+_ASK_S = 30.0
+
+OnRow = Callable[[dict[str, Any]], None]
+
+
+def run_federation(
+    folder: ServerFolder, config: Config, run: RunFolder, *, resume: bool, say: Callable[[str], None], on_row: OnRow
+) -> str:
+    """Run `config` over the sites of `folder`, or go on with the run in `run`; return why it stopped early, or "".
+
+    Args:
+        folder: the server's folder.
+        run: the run folder, which exists.
+        say: is told what is being waited for.
+        on_row: is given each line of metrics as it is written.
+
+    Raises:
+        FedganError: the run failed; its exit code is the error's.
+    """
+    settings = load_server(folder)
+    keys = folder.public_keys()
+    if len(keys) != config.partition.clients:
+        raise UsageError(
+            f"partition.clients = {config.partition.clients} but {folder.nodes} holds the keys of {len(keys)} sites",
+            "partition.clients",
+        )
+    if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
+        raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
+    with _only_server(folder), _ended_by_signals():
+        gate = Gate(folder, settings)
+        say("starting the SuperLink")
+        link = start_superlink(folder, settings)
+        try:
+            update_nodes(folder)
+            gate.open()
+            try:
+                return _run(folder, settings, config, run, link, resume=resume, say=say, on_row=on_row)
+            finally:
+                gate.close()
+        finally:
+            link.stop(_GRACE_S)
+
+
+def begin(config: Config, run: RunFolder) -> None:
+    """Make the folder of a new run."""
+    run.create(to_toml(config))
+
+
+def _run(
+    folder: ServerFolder,
+    settings: ServerSettings,
+    config: Config,
+    run: RunFolder,
+    link: Child,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+    on_row: OnRow,
+) -> str:
+    registered = json.loads(folder.registered.read_text(encoding="utf-8"))
+    keys: dict[str, str | float] = {
+        "output": str(run.path.absolute()),
+        "mode": "resume" if resume else "new",
+        "patience": settings.patience,
+        "round_timeout": settings.round_timeout,
+        "nodes": json.dumps(registered),
+    }
+    take_outcome(run)
+    identifier = run_flower_app(folder, write_bundle(folder.flower / "app", config, keys))
+    say(f"run {identifier}: waiting for {len(registered)} sites at {settings.host}:{settings.port}")
+    try:
+        ending = _follow(folder, run, link, identifier, on_row)
+    except BaseException:
+        _stop_quietly(folder, identifier)
+        raise
+    if ending.code:
+        error = FedganError(ending.words)
+        error.exit_code = ending.code
+        raise error
+    return ending.words
+
+
+def _follow(folder: ServerFolder, run: RunFolder, link: Child, identifier: str, on_row: OnRow) -> Ending:
+    """Return how the run ended; passes each new line of metrics on."""
+    rows = _new_rows(run)
+    asked = monotonic()
+    while True:
+        for row in next(rows):
+            on_row(row)
+        if ending := take_outcome(run):
+            for row in next(rows):
+                on_row(row)
+            return ending
+        if link.code() is not None:
+            raise FedganError(f"the SuperLink ended; see {link.log}; go on with --resume")
+        if monotonic() - asked > _ASK_S:
+            asked = monotonic()
+            status = run_status(folder, identifier)
+            if status.startswith("finished") and not (ending := take_outcome(run)):
+                raise FedganError(f"the run is {status} and said no reason; see {link.log}; go on with --resume")
+            if ending:
+                return ending
+        sleep(_LOOK_S)
+
+
+def _new_rows(run: RunFolder) -> Iterator[list[dict[str, Any]]]:
+    seen = len(run.read_metrics())
+    while True:
+        rows = run.read_metrics()
+        seen = min(seen, len(rows))  # a resumed run drops rounds that it repeats
+        yield rows[seen:]
+        seen = len(rows)
+
+
+def _stop_quietly(folder: ServerFolder, identifier: str) -> None:
+    try:
+        stop_run(folder, identifier)
+    except FedganError as error:
+        _LOGGER.debug("run %s: %s", identifier, error)
+
+
+@contextmanager
+def _only_server(folder: ServerFolder) -> Iterator[None]:
+    """Hold the folder's lock; raises UsageError where another server runs."""
+    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(f"{folder.path}: another `fedgan server` runs from this folder") from None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end the program as Ctrl-C does, so that everything we started is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

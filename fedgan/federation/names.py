@@ -1,0 +1,48 @@
+"""Whether what a configuration names is there, before anything is built from it."""
+
+from __future__ import annotations
+
+from fedgan.config import Config
+from fedgan.errors import bad_value
+from fedgan.evaluation import choose_metrics
+from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.cohort import cohort_size
+from fedgan.federation.combinations import check_combination
+from fedgan.federation.sites import pick_device
+from fedgan.losses import LOSSES, PENALTIES
+from fedgan.privacy.clipping import ENGINES
+from fedgan.training.critic import check_clipping_engine
+
+
+def check_names(config: Config) -> None:
+    """Raise UsageError for what `config` names and is not there: an entry of a registry, an extra, a device."""
+    for registry, name in (
+        (ALGORITHMS, config.federation.algorithm),
+        (AGGREGATIONS, config.federation.aggregation),
+        (LOSSES, config.loss.name),
+        (PENALTIES, config.loss.penalty),
+        (ENGINES, config.privacy.clipping_engine),
+    ):
+        registry[name]
+    choose_metrics(config.evaluation.metrics)
+    if config.privacy.level != "none":
+        check_clipping_engine(
+            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+        )
+    pick_device(config.device)
+    check_combination(
+        level=config.privacy.level,
+        trust=config.privacy.trust,
+        algorithm=config.federation.algorithm,
+        penalty=config.loss.penalty,
+        local_steps=config.federation.local_steps,
+        aggregation=config.federation.aggregation,
+        minimum_clients=config.federation.minimum_clients,
+        clip_quantile=config.privacy.clip_quantile,
+    )
+    asked = cohort_size(config.partition.clients, config.federation.fraction)
+    if config.federation.minimum_clients > asked:
+        raise bad_value(
+            "federation.minimum_clients", config.federation.minimum_clients, f"at most the {asked} clients of a round"
+        )

@@ -1,0 +1,172 @@
+"""The server's side of a run, over any Flower grid: who takes part, checkpoints, metrics, and the card at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.serverapp import Grid
+
+from fedgan.audit.budget import BudgetReport, audit_budget
+from fedgan.config import Config
+from fedgan.errors import FedganError, IntegrityError
+from fedgan.federation.card import save_generator
+from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from fedgan.federation.exchange import wait_for_nodes
+from fedgan.federation.ledger_copies import LedgerCopies
+from fedgan.federation.replay import forget_releases
+from fedgan.federation.reports import RoundReport
+from fedgan.federation.server import Server
+from fedgan.federation.server_setup import server_of
+from fedgan.federation.sites import fraction_asked, ledger_path
+from fedgan.federation.strategy import GanStrategy, Node, Observer, discover
+from fedgan.privacy.ledger import read_ledger
+from fedgan.runs import RunFolder
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a server deals with clients that are elsewhere; the defaults are those of a simulation.
+
+    Attributes:
+        patience: seconds to wait for nodes, and again for the first answer of those that are there.
+        round_timeout: seconds after which a round goes on without those that have not answered; None for never.
+        names: of the clients by node, where they are known.
+        copies: keeps the ledgers that stay with the clients; None where they lie in the run folder.
+    """
+
+    patience: float = 60.0
+    round_timeout: float | None = None
+    names: Mapping[int, str] | None = None
+    copies: LedgerCopies | None = None
+
+
+def run_server(
+    grid: Grid,
+    config: Config,
+    folder: RunFolder,
+    ledgers: Path,
+    *,
+    resume: bool,
+    observer: Observer,
+    terms: Terms = Terms(),
+) -> str:
+    """Run the server's side over any Flower grid; return why it stopped early, or "".
+
+    Raises:
+        FedganError: clients are missing that had to be there, or nothing was trained.
+    """
+    clients = _meet(grid, config, terms)
+    server = server_of(config, [node.description for node in clients.values()])
+    heads: dict[str, str] = {}
+    if resume and (card := latest_checkpoint(folder.checkpoints)):
+        heads = load_checkpoint(server, card)
+        _check_heads(heads, ledgers, card)
+        folder.keep_metrics_until(-1 if server.warm_start_pending else server.round)
+        _LOGGER.info("resumed after round %d", server.round)
+    else:
+        folder.keep_metrics_until(-1)
+        save_checkpoint(server, folder.checkpoints, heads)
+    strategy = GanStrategy(
+        server,
+        clients,
+        fraction=fraction_asked(config),
+        rounds=config.federation.rounds,
+        seed=config.seed,
+        time_limit=config.federation.time_limit,
+        observer=_Recorder(folder, ledgers, heads, observer),
+        fault_of=terms.copies.fault if terms.copies and is_private(config) else lambda release: None,
+    )
+    strategy.start(grid, timeout=terms.round_timeout)
+    if terms.copies:
+        _keep_ledgers(discover(grid, timeout=terms.patience, names=terms.names), terms.copies)
+    budget = spent(config, ledgers, clients)
+    final_heads = {client.client: client.head for client in budget.clients} if budget else {}
+    epsilon = budget.epsilon if budget else None
+    save_generator(folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped)
+    return strategy.stopped
+
+
+def _meet(grid: Grid, config: Config, terms: Terms) -> dict[str, Node]:
+    """Wait for the clients of `config` and return who they are."""
+    wait_for_nodes(grid, config.partition.clients, terms.patience)
+    if terms.copies is None:
+        return discover(grid, timeout=None)
+    clients = discover(grid, timeout=terms.patience, names=terms.names)
+    if len(clients) != config.partition.clients:
+        missing = sorted(set((terms.names or {}).values()) - clients.keys())
+        raise FedganError(
+            f"{len(clients)} clients answered but partition.clients = {config.partition.clients}: "
+            f"missing are {', '.join(missing) or 'some'}"
+        )
+    _keep_ledgers(clients, terms.copies)
+    return clients
+
+
+def _keep_ledgers(clients: Mapping[str, Node], copies: LedgerCopies) -> None:
+    for name, node in clients.items():
+        if fault := copies.keep(name, node.description.ledger):
+            raise IntegrityError(f"client {name}: {fault}")
+
+
+class _Recorder:
+    """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
+
+    def __init__(self, folder: RunFolder, ledgers: Path, heads: dict[str, str], observer: Observer) -> None:
+        self._folder = folder
+        self._ledgers = ledgers
+        self._heads = heads
+        self._observer = observer
+
+    def warm_start_step(self, step: int, steps: int) -> None:
+        self._observer.warm_start_step(step, steps)
+
+    def after_embedding(self, server: Server) -> None:
+        self._save(server, server.unfitted.heads if server.unfitted else {})
+
+    def _save(self, server: Server, heads: dict[str, str]) -> None:
+        self._heads |= heads
+        save_checkpoint(server, self._folder.checkpoints, self._heads)
+        forget_releases(self._ledgers)
+
+    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
+        self._folder.append_metrics(
+            {
+                "round": report.round,
+                "clients": report.clients,
+                "refused": report.refused,
+                "discriminator_steps": report.discriminator_steps,
+                "generator_steps": report.generator_steps,
+                "fake_accuracy": report.fake_accuracy,
+                "seconds": round(seconds, 3),
+            }
+        )
+        self._save(server, report.heads)
+        self._observer.after_round(server, report, seconds)
+
+
+def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:
+    """Refuse to go on with a ledger that has lost lines since the checkpoint."""
+    for client, head in heads.items():
+        path = ledger_path(ledgers, client)
+        if not path.is_file() or head not in {line.hash for line in read_ledger(path)}:
+            raise IntegrityError(f"{path}: the line {head[:12]}... that {card.name} names is not in this ledger")
+
+
+def spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetReport | None:
+    """Return what the ledgers of these clients say; a folder that goes on over runs may hold others' too."""
+    if not is_private(config):
+        return None
+    files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
+    if not files:
+        raise FedganError("no client charged its ledger: nothing was trained")
+    return audit_budget(files, accountant=config.privacy.accountant)
+
+
+def is_private(config: Config) -> bool:
+    """Return whether a run of `config` promises anything."""
+    return config.privacy.level != "none"

@@ -1,0 +1,218 @@
+"""The vault behind its socket gives what a vault gives, and refuses what its site does not allow, in so many codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from fedgan.audit.budget import audit_budget
+from fedgan.config import Config
+from fedgan.data import ImageDataset
+from fedgan.errors import UsageError
+from fedgan.federation.daemon.refusals import Refusals
+from fedgan.federation.daemon.remote import RemoteVault
+from fedgan.federation.daemon.service import VaultService, listen
+from fedgan.federation.daemon.site import SiteFolder, load_site
+from fedgan.federation.daemon.vaults import SiteVaults
+from fedgan.federation.requests import Description, Refusal, TrainRequest
+from fedgan.federation.server_setup import server_of
+from fedgan.federation.sites import plan_of, training_of
+from fedgan.federation.vault import Vault
+from fedgan.privacy.ledger import read_ledger
+
+pytestmark = pytest.mark.privacy
+
+Configure = Callable[..., Config]
+Serve = Callable[[Config], RemoteVault]
+SHAPE = (1, 8, 8)
+SECRET = "patient Jane 4711"
+
+
+def train_request(config: Config, **changes: Any) -> TrainRequest:
+    server = server_of(config, [Description("00000", 48, SHAPE, 4)])
+    return replace(server.train_request(), run="run-1", **changes)
+
+
+def refusals(site: SiteFolder) -> list[dict[str, str]]:
+    return [json.loads(line) for line in site.refusals.read_text().splitlines()]
+
+
+def charges(site: SiteFolder) -> int:
+    if not site.ledger.exists():
+        return 0
+    return sum(line.event is not None for line in read_ledger(site.ledger))
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(Refusal) as caught:
+        call()
+    return caught.value.code
+
+
+def test_without_privacy_the_socket_changes_no_bit(
+    serve: Serve, configure: Configure, records: ImageDataset, site: SiteFolder
+) -> None:
+    config = configure("privacy.level='none'")
+    vault = Vault(
+        "00000",
+        records,
+        plan=plan_of(config, records=48, everybody=48),
+        ledger=site.path / "other.jsonl",
+        lifetime_epsilon=10,
+        training=training_of(config, SHAPE, 4),
+        seed=config.seed,
+    )
+    request = train_request(config)
+    wanted, found = vault.train(request), serve(config).train(request)
+    assert replace(found, arrays={}) == replace(wanted, arrays={})
+    assert found.arrays.keys() == wanted.arrays.keys()
+    for name, array in wanted.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_a_release_carries_the_ledger_it_was_charged_to(serve: Serve, configure: Configure, site: SiteFolder) -> None:
+    config = configure()
+    release = serve(config).train(train_request(config))
+    assert release.ledger == site.ledger.read_text()
+    assert read_ledger(site.ledger)[-1].hash == release.head
+    assert serve(config).describe() == Description("00000", 48, SHAPE, 4, release.ledger)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (("privacy.epsilon=200",), "the noise multiplier of the warm start is 0."),
+        (("privacy.epsilon=60", "training.warm_start='none'"), "the noise multiplier of the steps is 0."),
+        (("federation.local_steps=5",), "federation.local_steps = 5 is over 4"),
+        (("privacy.clip=1.5",), "privacy.clip = 1.5 is over 1"),
+        (("privacy.delta=0.01",), "privacy.delta = 0.01 is over 0.001"),
+        (
+            ("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator"),
+            "privacy.trust = 'aggregator' is not among local",
+        ),
+        (
+            ("federation.algorithm=dp_fedavg_gan", "privacy.level=client", "privacy.trust=aggregator"),
+            "privacy.level = 'client' is not among record, none",
+        ),
+    ],
+    ids=["noise-warm-start", "noise-steps", "steps", "clip", "delta", "trust", "level"],
+)
+def test_what_the_policy_forbids_is_refused_recorded_and_not_charged(
+    serve: Serve, configure: Configure, site: SiteFolder, settings: tuple[str, ...], reason: str
+) -> None:
+    config = configure(*settings)
+    assert refused(lambda: serve(config).train(train_request(config))) == Refusal.AGAINST_POLICY
+    assert reason in refusals(site)[-1]["reason"]
+    assert refusals(site)[-1]["code"] == Refusal.AGAINST_POLICY
+    assert charges(site) == 0
+
+
+def test_an_algorithm_that_the_site_struck_out_is_refused(configure: Configure, site: SiteFolder) -> None:
+    settings = site.config.read_text().replace("[policy]", "[policy]\nalgorithms = ['fedsgd']")
+    site.config.write_text(settings)
+    config = configure()
+    server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+    try:
+        vault = RemoteVault(str(site.socket), {"federation.algorithm": "fedgan"})
+        assert refused(lambda: vault.train(train_request(config))) == Refusal.AGAINST_POLICY
+    finally:
+        server.stop(None).wait()
+    assert charges(site) == 0
+
+
+def test_more_steps_than_the_configuration_says_are_refused(
+    serve: Serve, configure: Configure, site: SiteFolder
+) -> None:
+    config = configure("federation.local_steps=2")
+    assert refused(lambda: serve(config).train(train_request(config, steps=3))) == Refusal.BAD_REQUEST
+    assert charges(site) == 0
+
+
+def test_the_budget_for_life_outlives_runs_and_configurations(
+    serve: Serve, configure: Configure, site: SiteFolder
+) -> None:
+    config = configure("training.warm_start='none'")
+    vault = serve(config)
+    for number in (1, 2, 3):
+        vault.train(train_request(config, round=number))
+    assert charges(site) == 3
+    assert refused(lambda: vault.train(train_request(config, round=4))) == Refusal.BUDGET_SPENT
+    generous = configure("training.warm_start='none'", "privacy.lifetime_epsilon=1000", "federation.rounds=100")
+    request = replace(train_request(generous), run="run-2")
+    with pytest.raises(Refusal) as caught:
+        for number in range(1, 101):
+            serve(generous).train(replace(request, round=number))
+    assert caught.value.code == Refusal.BUDGET_SPENT
+    assert refusals(site)[-1]["code"] == Refusal.BUDGET_SPENT
+    assert 9 < audit_budget([site.ledger], delta=1e-3, accountant="rdp").epsilon <= 10
+
+
+def test_asked_again_it_answers_again_without_a_charge(serve: Serve, configure: Configure, site: SiteFolder) -> None:
+    config = configure()
+    request = train_request(config)
+    first, again = serve(config).train(request), serve(config).train(request)
+    assert charges(site) == 1
+    assert again.head == first.head
+    assert all((again.arrays[name] == first.arrays[name]).all() for name in first.arrays)
+
+
+@pytest.mark.parametrize("method", ["Records", "Evaluate", "../Train", ""])
+def test_what_a_vault_does_not_offer_is_recorded(serve: Serve, site: SiteFolder, method: str) -> None:
+    channel = grpc.insecure_channel(f"unix:{site.socket}")
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/fedgan.Vault/{method}")(b"")
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert refusals(site)[-1]["reason"] == "this vault has no such method"
+    channel.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"\xff" * 64, b"\x80\x04\x95."], ids=["nothing", "junk", "length", "pickle"]
+)
+def test_junk_is_a_bad_request(serve: Serve, site: SiteFolder, content: bytes) -> None:
+    channel = grpc.insecure_channel(f"unix:{site.socket}")
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/fedgan.Vault/Train")(content)
+    assert caught.value.details() == Refusal.BAD_REQUEST
+    assert charges(site) == 0
+    channel.close()
+
+
+def test_the_text_of_an_error_stays_at_the_site(
+    serve: Serve, configure: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(SiteVaults, "describe", fail)
+    with caplog.at_level(logging.ERROR), pytest.raises(Refusal) as caught:
+        serve(configure()).describe()
+    assert caught.value.code == Refusal.FAILED
+    assert SECRET not in str(caught.value.__context__)
+    assert SECRET in caplog.text  # it is this process that is the site's
+
+
+def test_only_its_owner_may_open_the_socket(serve: Serve, site: SiteFolder) -> None:
+    assert stat.S_IMODE(site.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(site.private.stat().st_mode) == 0o700
+
+
+def test_a_folder_open_to_others_is_refused(site: SiteFolder) -> None:
+    service = VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals))
+    site.private.chmod(0o750)
+    with pytest.raises(UsageError, match="open to others"):
+        listen(service, site.socket)
+
+
+def test_a_path_too_long_for_a_socket_is_refused(site: SiteFolder) -> None:
+    service = VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals))
+    with pytest.raises(UsageError, match="at most 107 bytes"):
+        listen(service, site.private / ("x" * 100) / "socket")
