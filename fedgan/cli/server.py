@@ -28,7 +28,7 @@ def server(
 ) -> None:
     """Wait for the sites, train with them, and write the run folder as `fedgan simulate` does."""
     from fedgan.audit.budget import audit_budget
-    from fedgan.federation.deploy.server import begin, run_federation
+    from fedgan.federation.deploy.server import run_federation
     from fedgan.federation.deploy.server_folder import ServerFolder
     from fedgan.federation.names import check_names
 
@@ -37,8 +37,6 @@ def server(
     silent = quiet or as_json
     with naming_places(run.config if resume else config, [] if resume else overrides or []):
         check_names(settings)
-        if not resume:
-            begin(settings, run)
         stopped = run_federation(
             ServerFolder(folder.absolute()),
             settings,

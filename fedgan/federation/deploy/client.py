@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -22,16 +21,14 @@ from fedgan.federation.deploy.superlink import last_line
 from fedgan.federation.deploy.supervisor import Kept
 from fedgan.files import write_text
 
-_LOGGER = logging.getLogger(__name__)
-
 _LOOK_S = 0.5
 _HEALTH_S = 5.0
 _STALE_S = 30.0
 _GRACE_S = 10.0
 _VAULT_DELAYS = (1.0, 2.0, 5.0, 15.0, 60.0)
 # The SuperLink takes a node that was lost for one that is still there for about a minute, and refuses it.
-_NODE_DELAYS = (5.0, 15.0, 15.0, 30.0, 60.0)
-_REFUSED_KEY = ("[2004]", "NODE_NOT_ACTIVATED", "invalid node")
+_NODE_DELAYS = (5.0, 15.0, 15.0, 15.0, 30.0, 60.0)
+_REFUSED_KEY = "[code: 2004]"
 
 
 VAULT, NODE = "vault", "node"
@@ -122,10 +119,9 @@ def _start_vault(folder: SiteFolder) -> Child:
     return Child("vault", command, folder.logs / "vault.log", os.environ)
 
 
-def _start_node(folder: SiteFolder, site: Site) -> Child | None:
+def _start_node(folder: SiteFolder, site: Site) -> Child | str:
     if reason := reach(site.connection.address, folder.authority):
-        _LOGGER.info("%s", reason)
-        return None
+        return reason
     command = [
         program("flower-supernode"),
         *("--root-certificates", str(folder.authority)),
@@ -140,7 +136,7 @@ def _start_node(folder: SiteFolder, site: Site) -> Child | None:
 
 
 def _explain(words: str) -> str:
-    if any(sign in words for sign in _REFUSED_KEY):
+    if _REFUSED_KEY in words:
         return "the server refuses this site's key: it is not registered, or was lost less than a minute ago"
     return last_line(words)
 

@@ -42,7 +42,8 @@ def run_federation(
 
     Args:
         folder: the server's folder.
-        run: the run folder, which exists.
+        run: the run folder, which a new run makes once all that can be checked is checked.
+        resume: whether to go on with the run that is there.
         say: is told what is being waited for.
         on_row: is given each line of metrics as it is written.
 
@@ -59,6 +60,8 @@ def run_federation(
     if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
         raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
     with _only_server(folder), _ended_by_signals():
+        if not resume:
+            run.create(to_toml(config))
         gate = Gate(folder, settings)
         say("starting the SuperLink")
         link = start_superlink(folder, settings)
@@ -71,11 +74,6 @@ def run_federation(
                 gate.close()
         finally:
             link.stop(_GRACE_S)
-
-
-def begin(config: Config, run: RunFolder) -> None:
-    """Make the folder of a new run."""
-    run.create(to_toml(config))
 
 
 def _run(

@@ -21,19 +21,20 @@ class Kept:
 
     Attributes:
         name: for messages.
-        start: starts it, or returns None if it is not the time yet.
+        start: starts it, or returns what has to be waited for.
         delays: seconds to wait after the first, second, ... end in a row; the last one repeats.
         explain: turns what it said at its end into a few words for the operator.
     """
 
     name: str
-    start: Callable[[], Child | None]
+    start: Callable[[], Child | str]
     delays: Sequence[float]
     explain: Callable[[str], str] = last_line
     child: Child | None = None
     restarts: int = 0
     _ends: int = 0
     _next_start: float = 0.0
+    _waits_for: str = ""
     _started: float = field(default_factory=monotonic)
 
     @property
@@ -57,9 +58,13 @@ class Kept:
             self.restarts += 1
             self._next_start = now + delay
         if now >= self._next_start:
-            self._started = now
-            self.child = self.start()
-            self._next_start = now + _RETRY_S
+            self._started, self._next_start = now, now + _RETRY_S
+            started = self.start()
+            if isinstance(started, Child):
+                self.child, self._waits_for = started, ""
+            elif started != self._waits_for:
+                self._waits_for = started
+                _LOGGER.info("the %s waits: %s", self.name, started)
 
     def stop(self, grace: float) -> None:
         """End it."""

@@ -1,0 +1,55 @@
+"""The commands of a federation on separate machines: bad usage is one line and exit code 2, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def provisioned(tmp_path: Path, fedgan: Call) -> Path:
+    assert fedgan("provision", str(tmp_path / "fed"), "--clients", "2").code == 0
+    return tmp_path / "fed"
+
+
+def test_provision_says_what_goes_where(tmp_path: Path, fedgan: Call) -> None:
+    result = fedgan("provision", str(tmp_path), "--clients", "1", "--host", "a.example")
+    assert result.code == 0
+    assert "client-00000: carry it to its machine" in result.out
+    assert "authority: keep it offline" in result.out
+
+
+def test_revoke_strikes_out(provisioned: Path, fedgan: Call) -> None:
+    assert fedgan("provision", str(provisioned), "--revoke", "00001").code == 0
+    assert not (provisioned / "server" / "nodes" / "00001.pub").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["provision", "{fed}"], "give --clients N, or --revoke CLIENT"),
+        (["provision", "{fed}", "--clients", "0"], "--clients"),
+        (["provision", "{fed}", "--revoke", "00009"], "--revoke = '00009' is not accepted"),
+        (["provision", "{fed}", "--clients", "4", "--demo", "{digits}"], "--clients = 4 is not accepted: give 5"),
+        (["client", "{fed}/nowhere"], "client.toml: cannot be read"),
+        (["server", "{fed}/server", "--output", "{fed}/run"], "--config is missing"),
+        (["server", "{fed}/server", "--output", "{fed}/run", "--resume"], "holds no run"),
+        (["server", "{fed}/server", "--output", "{fed}/run", "--config", "{digits}"], "holds the keys of 2 sites"),
+        (["server", "{fed}", "--output", "{fed}/run", "--config", "{digits}"], "server.toml: cannot be read"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    provisioned: Path, config: Path, refused: Refused, arguments: list[str], words: str
+) -> None:
+    assert words in refused(*(word.format(fed=provisioned, digits=config) for word in arguments))
+    assert not (provisioned / "run").exists()
+
+
+def test_a_site_that_does_not_run_is_not_well(provisioned: Path, refused: Refused) -> None:
+    assert "does not run" in refused("client", str(provisioned / "client-00000"), "--check", code=1)
