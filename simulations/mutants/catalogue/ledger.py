@@ -136,7 +136,7 @@ MUTANTS = (
     Mutant(
         name="lost-lines-overlooked",
         breaks="a run does not go on with a ledger that lost charges since the checkpoint",
-        file="fedgan/federation/simulation.py",
+        file="fedgan/federation/run.py",
         before="        _check_heads(heads, ledgers, card)\n",
         after="",
         killed_by=(
