@@ -250,13 +250,16 @@ def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:
 
 
 def _spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetReport | None:
-    """Return what the ledgers of these clients say; a folder that goes on over runs may hold others' too."""
+    """Return what the ledgers of these clients say at the run's delta, with which the card states their epsilon.
+
+    A folder that goes on over runs may hold other clients' ledgers, and charges planned with other deltas.
+    """
     if not _private(config):
         return None
     files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
     if not files:
         raise FedganError("no client charged its ledger: nothing was trained")
-    return audit_budget(files, accountant=config.privacy.accountant)
+    return audit_budget(files, delta=config.privacy.delta, accountant=config.privacy.accountant)
 
 
 def _private(config: Config) -> bool:
