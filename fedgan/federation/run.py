@@ -164,7 +164,7 @@ def spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetReport
     files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
     if not files:
         raise FedganError("no client charged its ledger: nothing was trained")
-    return audit_budget(files, accountant=config.privacy.accountant)
+    return audit_budget(files, delta=config.privacy.delta, accountant=config.privacy.accountant)
 
 
 def is_private(config: Config) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from fedgan.audit.budget import audit_budget
+from fedgan.audit.verify import verify
 from fedgan.config import Config
 from fedgan.data.digest import dataset_digest
 from fedgan.errors import FedganError, IntegrityError, UsageError
@@ -264,6 +266,20 @@ def test_a_budget_goes_on_over_runs(tiny_config: MakeConfig, run: Run, tmp_path:
     second = run(config, tmp_path / "second")
     assert second.stopped == "no client has budget left"
     assert second.budget == first.budget
+
+
+@pytest.mark.privacy
+def test_the_card_states_epsilon_at_its_own_delta(tiny_config: MakeConfig, run: Run, tmp_path: Path) -> None:
+    shared = (f"privacy.ledgers='{tmp_path}/ledgers'", "federation.rounds=1", "privacy.lifetime_epsilon=100")
+    run(tiny_config(*shared, "privacy.delta=1e-3"), tmp_path / "loose")
+    outcome = run(tiny_config(*shared, "privacy.delta=1e-6"), tmp_path / "strict")
+    card = json.loads((tmp_path / "strict" / "generator.json").read_text())
+    at = {delta: audit_budget([tmp_path / "ledgers"], delta=delta, accountant="rdp").epsilon for delta in (1e-6, 1e-3)}
+    assert at[1e-6] > 1.1 * at[1e-3]
+    assert (card["epsilon"], card["delta"]) == (pytest.approx(at[1e-6], rel=1e-12), 1e-6)
+    assert outcome.budget is not None
+    assert (outcome.budget.epsilon, outcome.budget.delta) == (card["epsilon"], 1e-6)
+    assert verify([tmp_path / "strict"]).intact
 
 
 @pytest.mark.privacy
