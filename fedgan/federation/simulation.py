@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 
 from fedgan.audit.budget import BudgetReport, audit_budget
 from fedgan.config import Config, to_toml
-from fedgan.errors import FedganError, IntegrityError, bad_value
+from fedgan.errors import FedganError, IntegrityError, UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
@@ -100,15 +100,23 @@ def check_names(config: Config) -> None:
         )
 
 
-def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, Sites]:
+def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None = None) -> tuple[RunFolder, Sites]:
     """Check everything that can be checked before training, then create (or reopen) the run folder.
 
+    Args:
+        config: the run.
+        output: its folder.
+        resume: whether it goes on.
+        sign_key: file of the private key that signs the ledgers, if any.
+
     Raises:
-        UsageError: a name, the data, the partition or a batch size is not accepted, or `output` is taken.
+        UsageError: a name, the data, the partition, a batch size or the key is not accepted, or `output` is taken.
         IntegrityError: a ledger that the run would go on with is damaged.
     """
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
-    sites = check(config, ledgers_of(config, folder))
+    if sign_key is not None and not _private(config):
+        raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
+    sites = check(config, ledgers_of(config, folder), sign_key)
     if _private(config):
         _make_lasting_ledgers(config)
         sites.check_ledgers()
@@ -131,14 +139,14 @@ def _make_lasting_ledgers(config: Config) -> None:
         raise bad_value("privacy.ledgers", config.privacy.ledgers, accepted) from None
 
 
-def check(config: Config, ledgers: Path) -> Sites:
+def check(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     """Return the sites of `config` after checking names, data, partition, networks, and the smallest client's plan.
 
     A batch that it can draw and a budget that it can meet suit every larger client too.
     """
     check_names(config)
     use_threads(config.threads)
-    sites = sites_of_process(config, ledgers.absolute())
+    sites = sites_of_process(config, ledgers.absolute(), sign_key and sign_key.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)
     sites.plan(sites.smallest)
@@ -167,7 +175,7 @@ def simulate(
         outcome.append(run_server(grid, config, folder, ledgers, resume=resume, observer=observer))
 
     run = in_process if engine == "local" else on_ray
-    run(main, config, ledgers.absolute(), len(sites))
+    run(main, config, ledgers.absolute(), len(sites), sites.sign_key)
     records = {client_name(index): len(part) for index, part in enumerate(sites.parts)}
     return Outcome(folder, _spent(config, ledgers, records), records, outcome[0])
 

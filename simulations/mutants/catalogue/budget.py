@@ -55,8 +55,8 @@ MUTANTS = (
         name="clients-left-out-of-the-report",
         breaks="the epsilon of a run covers every client that took part",
         file="fedgan/federation/simulation.py",
-        before="audit_budget(files, accountant",
-        after="audit_budget(files[:1], accountant",
+        before="audit_budget(files, delta",
+        after="audit_budget(files[:1], delta",
         killed_by=("tests/federation/test_simulation.py::test_a_run_spends_what_was_planned",),
     ),
     Mutant(
