@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from errno import EACCES
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 from flwr.serverapp import Grid
@@ -132,8 +131,7 @@ def _make_lasting_ledgers(config: Config) -> None:
     folder = Path(config.privacy.ledgers).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(EACCES, os.strerror(EACCES))
+        TemporaryFile(dir=folder).close()
     except OSError as error:
         accepted = f"a folder that can be written: {error.strerror}"
         raise bad_value("privacy.ledgers", config.privacy.ledgers, accepted) from None
