@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow mutants lint bench clean
+.PHONY: help install demo test test-slow kills mutants lint bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ demo: $(INSTALLED) ## Train five clients' private digit generator in a new folde
 	$(BIN)/fedgan simulate configs/digits.toml --output "$$run"
 
 # Two test processes of one thread each: torch's own threads would fight over the cores.
-test test-slow mutants: export OMP_NUM_THREADS := 1
+test test-slow kills mutants: export OMP_NUM_THREADS := 1
 
 test: lint ## Lint, unit tests, the slow tests of privacy claims, mutants: what CI runs
 	$(BIN)/python -m pytest -n 2 -m 'not gpu and (not slow or privacy)'
@@ -43,6 +43,9 @@ mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests
 
 test-slow: $(INSTALLED) ## Every slow test that needs no GPU: minutes
 	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'
+
+kills: $(INSTALLED) ## kill -9 at 200 random instants of a run (FEDGAN_KILLS=N for another number): half an hour
+	FEDGAN_KILLS=$${FEDGAN_KILLS:-200} $(BIN)/python -m pytest -m slow tests/federation/test_kill_command.py
 
 lint: $(INSTALLED) ## Style, types and layers
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from fedgan.audit.findings import Finding
 from fedgan.audit.parallel import each
 from fedgan.audit.paths import ledger_files, run_folders
 from fedgan.audit.run_files import run_faults
+from fedgan.audit.signatures import check_signatures
 from fedgan.audit.summary import LedgerSummary
 from fedgan.errors import UsageError
 
@@ -25,12 +26,14 @@ class VerifyReport:
         runs: the run folders whose card and checkpoints were checked.
         faults: what is wrong, at most one for each ledger: its first.
         warnings: what is odd, the first of each kind for each ledger.
+        signed: the signatures that hold; see `Signatures`.
     """
 
     ledgers: tuple[LedgerSummary, ...]
     runs: tuple[Path, ...]
     faults: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
+    signed: tuple[dict[str, Any], ...]
 
     @property
     def intact(self) -> bool:
@@ -54,18 +57,20 @@ class VerifyReport:
             "runs": [str(run) for run in self.runs],
             "faults": [finding.to_dict() for finding in self.faults],
             "warnings": [finding.to_dict() for finding in self.warnings],
+            "signed": list(self.signed),
         }
 
 
-def verify(paths: Sequence[Path], *, workers: int = 1) -> VerifyReport:
+def verify(paths: Sequence[Path], *, public_key: Path | None = None, workers: int = 1) -> VerifyReport:
     """Check the ledgers at `paths` line by line, and the cards and checkpoints of those that are run folders.
 
     Args:
         paths: run folders (with `ledgers/`), folders of `*.jsonl`, or ledger files.
+        public_key: file of the key that must have signed every ledger; without, signatures that are there are checked.
         workers: processes among which many ledgers are divided.
 
     Raises:
-        UsageError: a path without anything to verify.
+        UsageError: a path without anything to verify, or no usable key.
     """
     runs = run_folders(paths)
     examined = list(each(examine, _files(paths, runs), workers))
@@ -77,8 +82,11 @@ def verify(paths: Sequence[Path], *, workers: int = 1) -> VerifyReport:
     for run in runs:
         # What a damaged ledger holds is unknown, so nothing can be said of heads then.
         faults += run_faults(run, None if faults else by_client)
-    warnings = [*(warning for one in examined for warning in one.warnings), *_shared(good)]
-    return VerifyReport(tuple(good), tuple(runs), tuple(faults), tuple(warnings))
+    signatures = check_signatures(good, public_key)
+    faults += signatures.faults
+    odd = (warning for one in examined for warning in one.warnings)
+    warnings = (*odd, *_shared(good), *signatures.warnings)
+    return VerifyReport(tuple(good), tuple(runs), tuple(faults), warnings, tuple(signatures.signed))
 
 
 def _files(paths: Sequence[Path], runs: Sequence[Path]) -> list[Path]:

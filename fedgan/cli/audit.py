@@ -70,12 +70,15 @@ def verify(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")
     ],
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Every ledger must be signed with this EC key.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check every line of the ledgers, and a run's card and checkpoints against them."""
     from fedgan.audit.verify import verify as verify_paths
 
-    report = verify_paths(paths, workers=os.cpu_count() or 1)
+    report = verify_paths(paths, public_key=public_key, workers=os.cpu_count() or 1)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -85,6 +88,9 @@ def verify(
         for fault in report.faults[1:]:
             say(f"also: {fault}")
         show(f"{len(report.ledgers)} ledgers hold, {lines} lines")
+        for key in sorted({signature["public_key"] for signature in report.signed}):
+            count = sum(signature["public_key"] == key for signature in report.signed)
+            show(f"{count} ledgers signed with {key}")
         if report.intact:
             for run in report.runs:
                 show(f"{run}: card and checkpoints fit the weights and the ledgers")

@@ -41,6 +41,9 @@ def simulate(
         EngineName, typer.Option(help="local: in this process; flower: Flower's Ray simulation.")
     ] = EngineName.local,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    sign_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Private EC key that signs the ledgers, as a SuperNode's.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +57,7 @@ def simulate(
 
     begun = monotonic()
     with naming_places(RunFolder(path).config if resume else config, [] if resume else overrides or []):
-        folder, sites = simulation.prepare(settings, path, resume=resume)
+        folder, sites = simulation.prepare(settings, path, resume=resume, sign_key=sign_key)
     silent = quiet or as_json
     partition_picture(sites.class_counts(), folder.path / "partition.png")
     if not silent:

@@ -20,12 +20,12 @@ from fedgan.federation.vault import Vault
 Main = Callable[[Grid], None]
 
 
-def in_process(main: Main, config: Config, ledgers: Path, nodes: int) -> None:
+def in_process(main: Main, config: Config, ledgers: Path, nodes: int, sign_key: Path | None) -> None:
     """Run `main` and all clients in this process."""
-    main(InProcessGrid(client_app(_vault_factory(config, ledgers)), nodes))
+    main(InProcessGrid(client_app(_vault_factory(config, ledgers, sign_key)), nodes))
 
 
-def on_ray(main: Main, config: Config, ledgers: Path, nodes: int) -> None:
+def on_ray(main: Main, config: Config, ledgers: Path, nodes: int, sign_key: Path | None) -> None:
     """Run `main` here and the clients in Ray's worker processes, one at a time a core.
 
     Raises:
@@ -52,7 +52,7 @@ def on_ray(main: Main, config: Config, ledgers: Path, nodes: int) -> None:
     threads = use_threads(config.threads)
     run_simulation(
         server_app=app,
-        client_app=client_app(_vault_factory(config, ledgers)),
+        client_app=client_app(_vault_factory(config, ledgers, sign_key)),
         num_supernodes=nodes,
         backend_config={
             "init_args": {"num_cpus": max(threads, os.cpu_count() or 1), "include_dashboard": False},
@@ -61,5 +61,5 @@ def on_ray(main: Main, config: Config, ledgers: Path, nodes: int) -> None:
     )
 
 
-def _vault_factory(config: Config, ledgers: Path) -> Callable[[Context], Vault]:
-    return lambda context: sites_of_process(config, ledgers).vault(int(context.node_config["partition-id"]))
+def _vault_factory(config: Config, ledgers: Path, sign_key: Path | None) -> Callable[[Context], Vault]:
+    return lambda context: sites_of_process(config, ledgers, sign_key).vault(int(context.node_config["partition-id"]))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
-from errno import EACCES
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 from flwr.serverapp import Grid
 
 from fedgan.audit.budget import BudgetReport
 from fedgan.config import Config, to_toml
-from fedgan.errors import bad_value
+from fedgan.errors import UsageError, bad_value
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.names import check_names
 from fedgan.federation.run import is_private, run_server, spent
@@ -49,15 +48,23 @@ class Outcome:
     stopped: str
 
 
-def prepare(config: Config, output: Path, *, resume: bool) -> tuple[RunFolder, Sites]:
+def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None = None) -> tuple[RunFolder, Sites]:
     """Check everything that can be checked before training, then create (or reopen) the run folder.
 
+    Args:
+        config: the run.
+        output: its folder.
+        resume: whether it goes on.
+        sign_key: file of the private key that signs the ledgers, if any.
+
     Raises:
-        UsageError: a name, the data, the partition or a batch size is not accepted, or `output` is taken.
+        UsageError: a name, the data, the partition, a batch size or the key is not accepted, or `output` is taken.
         IntegrityError: a ledger that the run would go on with is damaged.
     """
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
-    sites = check(config, ledgers_of(config, folder))
+    if sign_key is not None and not is_private(config):
+        raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
+    sites = check(config, ledgers_of(config, folder), sign_key)
     if is_private(config):
         _make_lasting_ledgers(config)
         sites.check_ledgers()
@@ -73,21 +80,20 @@ def _make_lasting_ledgers(config: Config) -> None:
     folder = Path(config.privacy.ledgers).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(EACCES, os.strerror(EACCES))
+        TemporaryFile(dir=folder).close()
     except OSError as error:
         accepted = f"a folder that can be written: {error.strerror}"
         raise bad_value("privacy.ledgers", config.privacy.ledgers, accepted) from None
 
 
-def check(config: Config, ledgers: Path) -> Sites:
+def check(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     """Return the sites of `config` after checking names, data, partition, networks, and the smallest client's plan.
 
     A batch that it can draw and a budget that it can meet suit every larger client too.
     """
     check_names(config)
     use_threads(config.threads)
-    sites = sites_of_process(config, ledgers.absolute())
+    sites = sites_of_process(config, ledgers.absolute(), sign_key and sign_key.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)
     sites.plan(sites.smallest)
@@ -116,6 +122,6 @@ def simulate(
         outcome.append(run_server(grid, config, folder, ledgers, resume=resume, observer=observer))
 
     run = in_process if engine == "local" else on_ray
-    run(main, config, ledgers.absolute(), len(sites))
+    run(main, config, ledgers.absolute(), len(sites), sites.sign_key)
     records = {client_name(index): len(part) for index, part in enumerate(sites.parts)}
     return Outcome(folder, spent(config, ledgers, records), records, outcome[0])

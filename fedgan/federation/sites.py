@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from fedgan.config import Config
 from fedgan.data import DataSplit, class_counts, load_data, partition
@@ -18,7 +19,9 @@ from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
+from fedgan.privacy.signature import load_private_key
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
@@ -137,11 +140,13 @@ class Sites:
     Args:
         config: the run.
         ledgers: folder of the ledgers.
+        sign_key: file of the key that signs them, if any.
     """
 
-    def __init__(self, config: Config, ledgers: Path) -> None:
+    def __init__(self, config: Config, ledgers: Path, sign_key: Path | None = None) -> None:
         self._config = config
         self._ledgers = ledgers
+        self.sign_key = sign_key
 
     @cached_property
     def data(self) -> DataSplit:
@@ -211,21 +216,27 @@ class Sites:
             lifetime_epsilon=config.privacy.lifetime_epsilon or config.privacy.epsilon,
             training=self._training,
             seed=config.seed,
+            sign_key=self._signer,
         )
+
+    @cached_property
+    def _signer(self) -> EllipticCurvePrivateKey | None:
+        return None if self.sign_key is None else load_private_key(self.sign_key)
 
     def check_ledgers(self) -> None:
         """Verify the ledgers that are there; a last line torn by a crash is repaired, as its client would do next.
 
         Raises:
-            IntegrityError: a ledger is damaged.
-            UsageError: a torn one belongs to other records.
+            IntegrityError: a ledger is damaged, or its signature.
+            UsageError: a torn one belongs to other records; the key is not usable, or another one signed a ledger.
         """
+        key = self._signer
         for index in range(len(self)):
             path = ledger_path(self._ledgers, client_name(index))
             if path.is_file():
                 if not path.read_bytes().endswith(b"\n"):
                     self.vault(index).repair_ledger()
-                read_ledger(path)
+                check_signed(path, read_ledger(path), key)
 
     @cached_property
     def _training(self) -> LocalTraining:
@@ -234,10 +245,10 @@ class Sites:
 
 
 @lru_cache(maxsize=1)
-def sites_of_process(config: Config, ledgers: Path) -> Sites:
+def sites_of_process(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     """Return this process' sites of a run, loaded once: worker processes of an engine call it for every message."""
     use_threads(config.threads)
-    return Sites(config, ledgers)
+    return Sites(config, ledgers, sign_key)
 
 
 def use_threads(threads: int) -> int:

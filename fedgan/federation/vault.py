@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
@@ -71,6 +72,7 @@ class Vault:
         training: networks, losses and optimisers.
         seed: of the public streams (latents, labels, and under level "none" the batches).
         noise: where privacy noise and the choice of records come from.
+        sign_key: signs the ledger, if there is one.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Vault:
         training: LocalTraining,
         seed: int,
         noise: NoiseSource | None = None,
+        sign_key: EllipticCurvePrivateKey | None = None,
     ) -> None:
         if plan.records != len(records):
             raise ValueError(f"the plan of client {client} is for {plan.records} records, not {len(records)}")
@@ -96,6 +99,7 @@ class Vault:
         self._training = training
         self._seed = seed
         self._noise = noise or SecureNoise()
+        self._sign_key = sign_key
         self._budget = Budget(
             lifetime_epsilon, delta=plan.delta, accountant=plan.accountant, certified=plan.planned_events()
         )
@@ -193,7 +197,8 @@ class Vault:
         self._open_ledger().close()
 
     def _open_ledger(self) -> Ledger:
-        return Ledger.open(self._ledger, client=self._client, dataset=self._digest, records=len(self._records))
+        owner, records = self._client, len(self._records)
+        return Ledger.open(self._ledger, client=owner, dataset=self._digest, records=records, key=self._sign_key)
 
     @cached_property
     def _digest(self) -> bytes:

@@ -7,14 +7,14 @@ that lines are missing at its end shows only against a head hash kept elsewhere,
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedgan.errors import IntegrityError, UsageError
 from fedgan.files import write_bytes
@@ -22,23 +22,31 @@ from fedgan.privacy.commitment import commitment, write_all
 from fedgan.privacy.events import Event
 from fedgan.privacy.ledger_format import parse_line
 from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, seal
+from fedgan.privacy.ledger_lock import take_lock, writing
 from fedgan.privacy.ledger_memory import verified_lines
 from fedgan.privacy.ledger_scan import scan_ledger, split_torn
+from fedgan.privacy.ledger_signing import check_signed, renew_signature
 from fedgan.privacy.levels import events_at
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 
 class Ledger:
     """A ledger opened for writing; it holds a lock until it is closed. See `Ledger.open`."""
 
-    def __init__(self, path: Path, lock: int, lines: list[LedgerLine]) -> None:
+    def __init__(self, path: Path, lock: int, lines: list[LedgerLine], key: EllipticCurvePrivateKey | None) -> None:
         self.path = path
+        self._key = key
         self.lines = lines
         self._lock = lock
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         self._open = True
 
     @classmethod
-    def open(cls, path: Path, *, client: str, dataset: bytes, records: int) -> Ledger:
+    def open(
+        cls, path: Path, *, client: str, dataset: bytes, records: int, key: EllipticCurvePrivateKey | None = None
+    ) -> Ledger:
         """Open the ledger at `path`, or begin it, and lock it against other writers.
 
         A line torn by a crash is cut off and replaced by a recovery line. A last line that is whole but for its line
@@ -49,29 +57,35 @@ class Ledger:
             client: the name of the client.
             dataset: a digest of the client's records. Only a salted commitment to it is written.
             records: how many records there are, >= 1.
+            key: signs the last line, now and after every charge; see `signature`.
 
         Raises:
-            UsageError: another writer has it open, or it belongs to another client or other records.
-            IntegrityError: a line is damaged, or the salt is missing or damaged.
+            UsageError: another writer has it open, it belongs to another client or other records, or another key
+                signed it.
+            IntegrityError: a line is damaged, or the salt is missing or damaged, or the signature does not fit.
+            FedganError: it cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(path)
-        try:
-            exists = path.exists()
-            owner = {
-                "client": client,
-                "dataset": commitment(dataset, path.with_suffix(".salt"), begin=not exists),
-                "records": records,
-            }
-            if exists:
-                lines = _recover(path)
-                _check_owner(path, lines[-1], owner)
-            else:
-                lines = _begin(path, owner)
-            return cls(path, lock, lines)
-        except BaseException:
-            os.close(lock)
-            raise
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(path)
+            try:
+                exists = path.exists()
+                owner = {
+                    "client": client,
+                    "dataset": commitment(dataset, path.with_suffix(".salt"), begin=not exists),
+                    "records": records,
+                }
+                if exists:
+                    lines = _recover(path)
+                    _check_owner(path, lines[-1], owner)
+                    check_signed(path, lines, key)
+                else:
+                    lines = _begin(path, owner)
+                renew_signature(path, lines[-1], key)
+                return cls(path, lock, lines, key)
+            except BaseException:
+                os.close(lock)
+                raise
 
     @property
     def head(self) -> str:
@@ -113,6 +127,7 @@ class Ledger:
 
         Raises:
             ValueError: an argument that no ledger line may hold, or the ledger is closed, as after a failed write.
+            FedganError: the line cannot be written; what was written of it is taken back where that is possible.
         """
         if not self._open:
             raise ValueError(f"{self.path} is closed")
@@ -131,14 +146,26 @@ class Ledger:
             line = parse_line(raw, self.lines[-1])  # what could not be read back is never written
         except IntegrityError as error:
             raise ValueError(f"this charge cannot be recorded: {error}") from error
-        try:
-            write_all(self._file, raw)
-            os.fsync(self._file)
-        except BaseException:  # part of the line may be in the file: only opening it anew repairs that
-            self.close()
-            raise
+        with writing(self.path):
+            self._write(raw, line)
         self.lines.append(line)
         return self.head
+
+    def _write(self, raw: bytes, line: LedgerLine) -> None:
+        """Append `raw`, which is `line`, durably and signed, or close the ledger."""
+        length = os.fstat(self._file).st_size
+        try:
+            try:
+                write_all(self._file, raw)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._file, length)
+                raise
+            os.fsync(self._file)  # where this fails the line may be on the disk: it stays, and counts
+            renew_signature(self.path, line, self._key)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give up the lock; closing twice is harmless."""
@@ -164,17 +191,6 @@ def read_ledger(path: Path) -> list[LedgerLine]:
         IntegrityError: a line is damaged or, at the end, torn; the message names file, line and fault.
     """
     return list(scan_ledger(path))
-
-
-def _take_lock(path: Path) -> int:
-    # A file of its own, since recovery replaces the ledger; flock, since it also keeps out this very process.
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise UsageError(f"{path} is open for writing elsewhere: a ledger has one writer at a time") from error
-    return lock
 
 
 def _check_owner(path: Path, line: LedgerLine, owner: dict[str, Any]) -> None:

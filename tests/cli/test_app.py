@@ -17,12 +17,12 @@ from fedgan.cli.app import app
 from fedgan.errors import BudgetError, IntegrityError
 
 OPTIONS = {
-    "simulate": ["[CONFIG]", "--set", "--output", "--engine", "--resume", "--quiet", "--json"],
+    "simulate": ["[CONFIG]", "--set", "--output", "--engine", "--resume", "--sign-key", "--quiet", "--json"],
     "plan": ["CONFIG", "--set", "--json"],
     "generate": ["RUN", "--count", "--labels", "--seed", "--output"],
     "evaluate": ["RUN", "--metrics", "--json"],
     "audit budget": ["PATH...", "--delta", "--accountant", "--limit", "--json"],
-    "audit verify": ["PATH...", "--json"],
+    "audit verify": ["PATH...", "--public-key", "--json"],
 }
 
 

@@ -23,7 +23,7 @@ def test_a_finished_run_holds(fedgan: Callable, run: Path) -> None:
 def test_json_has_a_fixed_form(fedgan: Callable, run: Path) -> None:
     result = fedgan("audit", "verify", run, "--json")
     document = json.loads(result.out)
-    assert list(document) == ["intact", "ledgers", "runs", "faults", "warnings"]
+    assert list(document) == ["intact", "ledgers", "runs", "faults", "warnings", "signed"]
     assert (document["intact"], document["faults"], document["warnings"]) == (True, [], [])
     assert document["runs"] == [str(run)]
     path = run / "ledgers" / "client-00000.jsonl"

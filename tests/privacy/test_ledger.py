@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fedgan.errors import IntegrityError, UsageError
+from fedgan.errors import FedganError, IntegrityError, UsageError
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
 from fedgan.privacy.ledger import Ledger, read_ledger
 from fedgan.privacy.ledger_line import row_hash
@@ -149,7 +149,9 @@ def test_a_failed_write_closes_the_ledger(path: Path, monkeypatch: pytest.Monkey
     ledger = Ledger.open(path, **OWNER)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(
+            FedganError, match=r"client-00000\.jsonl: cannot be written, so nothing is computed: no space"
+        ):
             ledger.charge(ROUND, round=1, **CHARGE)
     with pytest.raises(ValueError, match="closed"):
         ledger.charge(ROUND, round=1, **CHARGE)

@@ -101,7 +101,7 @@ MUTANTS = (
     Mutant(
         name="two-writers",
         breaks="a ledger has one writer at a time: two would spend the same budget twice",
-        file=_LEDGER,
+        file="fedgan/privacy/ledger_lock.py",
         before="fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         after="pass",
         killed_by=(f"{_TESTS}::test_a_second_writer_is_refused_until_the_first_closes",),
