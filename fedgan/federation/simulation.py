@@ -57,12 +57,14 @@ class Outcome:
     Attributes:
         folder: the run folder.
         budget: what the ledgers say was spent; None under level "none".
+        ledgers: the ledgers of the run's clients; none under level "none".
         records: training records by client.
         stopped: why the run ended before its last round, or "".
     """
 
     folder: RunFolder
     budget: BudgetReport | None
+    ledgers: tuple[Path, ...]
     records: dict[str, int]
     stopped: str
 
@@ -169,7 +171,8 @@ def simulate(
     run = in_process if engine == "local" else on_ray
     run(main, config, ledgers.absolute(), len(sites))
     records = {client_name(index): len(part) for index, part in enumerate(sites.parts)}
-    return Outcome(folder, _spent(config, ledgers, records), records, outcome[0])
+    files = tuple(_ledgers_there(ledgers, records))
+    return Outcome(folder, _spent(config, ledgers, records), files, records, outcome[0])
 
 
 def run_server(
@@ -253,10 +256,14 @@ def _spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetRepor
     """Return what the ledgers of these clients say; a folder that goes on over runs may hold others' too."""
     if not _private(config):
         return None
-    files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
+    files = _ledgers_there(ledgers, clients)
     if not files:
         raise FedganError("no client charged its ledger: nothing was trained")
     return audit_budget(files, accountant=config.privacy.accountant)
+
+
+def _ledgers_there(ledgers: Path, clients: Iterable[str]) -> list[Path]:
+    return [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
 
 
 def _private(config: Config) -> bool:
