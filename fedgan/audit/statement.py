@@ -19,8 +19,9 @@ from fedgan.audit.verify import VerifyReport, verify
 from fedgan.errors import IntegrityError
 
 _ASSUMPTIONS = (
-    "Each client really did what it charged: drew its records at random at the stated rate, clipped, and added the "
-    "stated noise. Ledgers cannot show this; <code>fedgan audit attack</code> looks for violations.",
+    "What was charged is what was done: random sampling at the stated rate, clipping by each client, and the stated "
+    "noise, added by each client under trust local and by the server under trust aggregator. Ledgers cannot show this; "
+    "<code>fedgan audit attack</code> looks for violations.",
     "Clients hold disjoint records, so that the largest epsilon holds for all. The row for a person at every client "
     "says what holds otherwise.",
     "These are all the ledgers of these records. What was spent elsewhere adds up with it.",
