@@ -25,6 +25,7 @@ class RunFolder:
         self.generator = path / "generator.safetensors"
         self.card = path / "generator.json"
         self.evaluation = path / "evaluation.json"
+        self.budget_picture = path / "budget.png"
 
     @classmethod
     def unused(cls, path: Path) -> RunFolder:

@@ -17,7 +17,7 @@ from fedgan.cli.options import JsonOption
 from fedgan.errors import IntegrityError
 
 audit = typer.Typer(
-    cls=commands_in_modules("attack"),
+    cls=commands_in_modules("attack", "statement"),
     help="Check privacy budgets without the data.",
     no_args_is_help=True,
     rich_markup_mode=None,

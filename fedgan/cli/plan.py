@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fedgan.cli.console import format_epsilon, new_table, print_json, say, show, stdout
+import typer
+
+from fedgan.cli.console import print_json, say
 from fedgan.cli.options import ConfigArgument, JsonOption, SetOption
 from fedgan.config import Config, load_config, naming_places
+from fedgan.errors import UsageError
 
 if TYPE_CHECKING:
     from fedgan.federation.forecast import Forecast
+    from fedgan.federation.scale import Scaled
 
-_SHOWN = 20
 
-
-def plan(config: ConfigArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+def plan(
+    config: ConfigArgument,
+    overrides: SetOption = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw epsilon by round.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show epsilon, noise, rounds, bytes and expected time of a run without running it."""
     settings = load_config(config, overrides or [])
+    if plot is not None:
+        _check_plot(plot, settings)
+    from fedgan.cli.plan_table import print_plan
     from fedgan.federation.forecast import forecast
+    from fedgan.federation.scale import scaled
     from fedgan.federation.simulation import check
     from fedgan.privacy.plan import warnings
 
     with naming_places(config, overrides or []):
         sites = check(settings, Path())
         costs = forecast(settings, sites)
+        sizes = scaled(settings, sites, costs)
     for line in sorted({line for one in costs.plans.values() for line in warnings(one)}):
         say(f"warning: {line}")
+    document = _document(settings, costs, sizes)
+    if plot is not None:
+        _draw(plot, settings, costs)
     if as_json:
-        print_json(_document(settings, costs))
+        print_json(document)
     else:
-        _print(settings, costs)
+        print_plan(document)
 
 
 def _rows(costs: Forecast) -> list[dict[str, Any]]:
@@ -42,53 +57,74 @@ def _rows(costs: Forecast) -> list[dict[str, Any]]:
             "steps": one.steps_per_round * one.participations,
             "warm_start_noise": one.warm_start_noise,
             "noise_multiplier": one.noise_multiplier,
+            "warm_start_epsilon": one.warm_start_epsilon() if one.level != "none" else None,
             "epsilon": one.planned_epsilon() if one.level != "none" else None,
         }
         for client, one in costs.plans.items()
     ]
 
 
-def _document(settings: Config, costs: Forecast) -> dict[str, Any]:
+def _document(settings: Config, costs: Forecast, sizes: tuple[Scaled, ...]) -> dict[str, Any]:
+    from fedgan.privacy.curve import spacing
+
     rows = _rows(costs)
     private = settings.privacy.level != "none"
+    worst = max(rows, key=lambda row: row["epsilon"] or 0.0)
+    every = spacing(costs.participations + 1, 1)
     return {
         "level": settings.privacy.level,
         "trust": settings.privacy.trust if private else None,
-        "epsilon": max(row["epsilon"] for row in rows) if private else None,
+        "epsilon": worst["epsilon"],
         "delta": settings.privacy.delta if private else None,
         "accountant": settings.privacy.accountant if private else None,
         "rounds": settings.federation.rounds,
+        "clients_asked": costs.clients_asked,
         "clients_a_round": costs.clients_a_round,
         "participations": costs.participations,
         "bytes_down": costs.bytes_down,
         "bytes_up": costs.bytes_up,
+        "bytes_a_round": costs.bytes_a_round,
         "embedding_bytes": costs.embedding_bytes,
         "expected_seconds": round(costs.seconds, 1),
+        "worst_client": worst["client"] if private else None,
+        "warm_start_epsilon": worst["warm_start_epsilon"],
+        "epsilon_by_round": costs.plans[worst["client"]].epsilon_by_round(every=every),
+        "epsilon_every": every,
         "clients": rows,
+        "other_sizes": [_size(one) for one in sizes],
     }
 
 
-def _print(settings: Config, costs: Forecast) -> None:
-    table = new_table("client", "records", "rate", "steps", "noise: warm start", "noise: step", "epsilon")
-    rows = _rows(costs)
-    for row in rows[:_SHOWN]:
-        epsilon = "no privacy" if row["epsilon"] is None else format_epsilon(row["epsilon"])
-        noises = (f"{row[name]:.3f}" for name in ("warm_start_noise", "noise_multiplier"))
-        table.add_row(
-            row["client"], str(row["records"]), f"{row['probability']:.4f}", str(row["steps"]), *noises, epsilon
-        )
-    stdout.print(table)
-    if len(rows) > _SHOWN:
-        show(f"... and {len(rows) - _SHOWN} more clients; --json lists them all")
-    federation = settings.federation
-    show(
-        f"{federation.rounds} rounds, {costs.clients_a_round} of {len(rows)} clients a round, "
-        f"each at most {costs.participations} times"
-    )
-    show(
-        f"{costs.bytes_down / 1e6:.2f} MB down and {costs.bytes_up / 1e6:.2f} MB up a client and round, "
-        f"{costs.embedding_bytes / 1e6:.2f} MB for the warm start"
-    )
-    show(f"about {costs.seconds:.0f} s on this machine, from a few timed steps")
-    if settings.privacy.level != "none":
-        show(f"delta {settings.privacy.delta:g}; noise in units of the clip; records at several clients add up")
+def _size(one: Scaled) -> dict[str, Any]:
+    if one.plan is None:
+        return {"clients": one.clients, "reason": one.reason}
+    return {
+        "clients": one.clients,
+        "records": list(one.records),
+        "probability": one.plan.probability,
+        "warm_start_noise": one.plan.warm_start_noise,
+        "noise_multiplier": one.plan.noise_multiplier,
+        "epsilon_at_planned_noise": one.epsilon_at_planned_noise,
+        "bytes_a_round": one.bytes_a_round,
+    }
+
+
+def _check_plot(plot: Path, settings: Config) -> None:
+    if plot.suffix != ".png":
+        raise UsageError(f"--plot {plot}: give a name that ends in .png")
+    if settings.privacy.level == "none":
+        raise UsageError(f"--plot {plot}: at privacy.level = 'none' there is no epsilon to draw")
+
+
+def _draw(plot: Path, settings: Config, costs: Forecast) -> None:
+    from fedgan.privacy.curve import spacing
+    from fedgan.report import budget_curve
+
+    every = spacing(costs.participations + 1, len({one.planned_events() for one in costs.plans.values()}))
+    if every > 1:
+        say(f"{plot}: epsilon was computed after one round in {every}; the others show the next value, a bound above")
+    curves = {client: one.epsilon_by_round(every=every) for client, one in costs.plans.items()}
+    try:
+        budget_curve(curves, plot, limit=settings.privacy.epsilon)
+    except OSError as error:
+        raise UsageError(f"--plot {plot}: cannot write there: {error.strerror}") from None

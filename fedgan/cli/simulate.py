@@ -68,6 +68,7 @@ def simulate(
                 say(f"warning: {line}")
     with RunProgress(folder, rounds=settings.federation.rounds, seed=settings.seed, quiet=silent) as progress:
         outcome = simulation.simulate(settings, folder, sites, engine=engine.value, resume=resume, observer=progress)
+    _draw_budget(settings, outcome)
     with stderr.status("evaluating") if not silent else _Quiet():
         scores = assess(folder, sites.data.test, settings.evaluation.metrics)
     summary = _summary(outcome, scores, monotonic() - begun)
@@ -75,6 +76,20 @@ def simulate(
         print_json(summary)
     elif not quiet:
         _print(summary, legend(scores, generated=settings.evaluation.count, test_records=len(sites.data.test)))
+
+
+def _draw_budget(settings: Config, outcome: Outcome) -> None:
+    """Draw what the ledgers say that each client had spent after each round; a run without privacy has no budget."""
+    if outcome.budget is None:
+        return
+    from fedgan.audit.curve import spent_by_round
+    from fedgan.report import budget_curve
+
+    spent = spent_by_round(outcome.ledgers, accountant=settings.privacy.accountant)
+    if spent.note:
+        say(f"budget.png: {spent.note}")
+    limit = settings.privacy.lifetime_epsilon or settings.privacy.epsilon
+    budget_curve(spent.epsilons, outcome.folder.budget_picture, limit=limit)
 
 
 @dataclass

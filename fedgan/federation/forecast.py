@@ -8,10 +8,10 @@ from time import perf_counter
 import torch
 
 from fedgan.config import Config
-from fedgan.federation.algorithms import ALGORITHMS
-from fedgan.federation.arrays import count_bytes, network_arrays
+from fedgan.federation.algorithms import ALGORITHMS, Algorithm
+from fedgan.federation.arrays import count_bytes, gradient_arrays, networks_of
 from fedgan.federation.cohort import cohort_size, participations
-from fedgan.federation.sites import Sites, client_name, gan_of, loss_of, optimisation_of
+from fedgan.federation.sites import Sites, client_name, fraction_asked, gan_of, loss_of, optimisation_of
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -30,18 +30,23 @@ class Forecast:
 
     Attributes:
         plans: privacy plan of each client, by name.
-        clients_a_round: clients asked in a round.
+        clients_asked: clients asked in a round: all at level "client", where each tosses a coin of its own.
+        clients_a_round: clients that are expected to take part in a round.
         participations: rounds in which one client is asked at most.
-        bytes_down, bytes_up: of arrays to and from one client in a round.
+        bytes_down: of arrays to one client that is asked in a round.
+        bytes_up: of arrays from one client that takes part in it.
+        bytes_a_round: of arrays to and from all clients in a round, as many as are expected to take part.
         embedding_bytes: of the warm start's release of one client; 0 without one.
         seconds: expected time on this machine, from a few timed steps on random images.
     """
 
     plans: dict[str, PrivacyPlan]
-    clients_a_round: int
+    clients_asked: int
+    clients_a_round: float
     participations: int
     bytes_down: int
     bytes_up: int
+    bytes_a_round: int
     embedding_bytes: int
     seconds: float
 
@@ -53,18 +58,39 @@ def forecast(config: Config, sites: Sites) -> Forecast:
     algorithm = ALGORITHMS[config.federation.algorithm]
     clients = len(sites)
     warm = config.training.warm_start != "none"
+    down, up = count_bytes(networks_of(gan, algorithm.sends)), _bytes_up(algorithm, gan)
     return Forecast(
         plans={client_name(index): sites.plan(index) for index in range(clients)},
-        clients_a_round=cohort_size(clients, config.federation.fraction),
-        participations=participations(clients, config.federation.fraction, config.federation.rounds),
-        bytes_down=sum(count_bytes(network_arrays(name, gan.network(name))) for name in algorithm.sends),
-        bytes_up=sum(count_bytes(network_arrays(name, gan.network(name))) for name in algorithm.returns),
+        clients_asked=cohort_size(clients, fraction_asked(config)),
+        clients_a_round=_expected_clients(config),
+        participations=participations(clients, fraction_asked(config), config.federation.rounds),
+        bytes_down=down,
+        bytes_up=up,
+        bytes_a_round=arrays_of_all(config, down=down, up=up),
         embedding_bytes=4 * train.num_classes * (config.training.warm_start_features + 1) if warm else 0,
-        seconds=_expected_seconds(config, gan, clients),
+        seconds=_expected_seconds(config, gan),
     )
 
 
-def _expected_seconds(config: Config, gan: Gan, clients: int) -> float:
+def arrays_of_all(config: Config, *, down: int, up: int) -> int:
+    """Return the bytes to and from all clients in a round, if `down` go to each asked and `up` come from each there."""
+    asked = cohort_size(config.partition.clients, fraction_asked(config))
+    return round(asked * down + _expected_clients(config) * up)
+
+
+def _expected_clients(config: Config) -> float:
+    clients, fraction = config.partition.clients, config.federation.fraction
+    return clients * fraction if config.privacy.level == "client" else cohort_size(clients, fraction)
+
+
+def _bytes_up(algorithm: Algorithm, gan: Gan) -> int:
+    if algorithm.releases == "networks":
+        return count_bytes(networks_of(gan, algorithm.returns))
+    weights = {name: weight for name, weight in gan.discriminator.named_parameters() if weight.requires_grad}
+    return count_bytes(gradient_arrays(weights))
+
+
+def _expected_seconds(config: Config, gan: Gan) -> float:
     """Extrapolate from a few steps of each kind on random images."""
     federation, training = config.federation, config.training
     seconds = 0.0
@@ -73,7 +99,7 @@ def _expected_seconds(config: Config, gan: Gan, clients: int) -> float:
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
     at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
-    cohort = cohort_size(clients, federation.fraction)
+    cohort = _expected_clients(config)
     a_round = cohort * federation.local_steps * discriminator
     a_round += (cohort if at_clients else 1) * (federation.local_steps / every) * generator
     return seconds + federation.rounds * a_round
@@ -85,7 +111,7 @@ def _step_seconds(config: Config, gan: Gan) -> tuple[float, float]:
     with torch.no_grad():
         images, labels = (tensor.cpu() for tensor in gan.fakes(optimisation.batch_size, rng))
     gradient: GradientRule = PlainGradient(microbatch=optimisation.microbatch)
-    if config.privacy.level != "none":
+    if config.privacy.level == "record":  # at level "client" an update is clipped once, not every gradient
         gradient = PrivateGradient(
             clip=config.privacy.clip,
             noise_multiplier=1.0,

@@ -161,10 +161,15 @@ def spent(config: Config, ledgers: Path, clients: Iterable[str]) -> BudgetReport
     """Return what the ledgers of these clients say; a folder that goes on over runs may hold others' too."""
     if not is_private(config):
         return None
-    files = [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
+    files = ledgers_there(ledgers, clients)
     if not files:
         raise FedganError("no client charged its ledger: nothing was trained")
     return audit_budget(files, delta=config.privacy.delta, accountant=config.privacy.accountant)
+
+
+def ledgers_there(ledgers: Path, clients: Iterable[str]) -> list[Path]:
+    """Return the ledgers of `clients` in the folder `ledgers`, of those that have begun one."""
+    return [path for client in clients if (path := ledger_path(ledgers, client)).is_file()]
 
 
 def is_private(config: Config) -> bool:

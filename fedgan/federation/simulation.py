@@ -15,7 +15,7 @@ from fedgan.config import Config, to_toml
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.names import check_names
-from fedgan.federation.run import is_private, run_server, spent
+from fedgan.federation.run import is_private, ledgers_there, run_server, spent
 from fedgan.federation.sites import (
     Sites,
     client_name,
@@ -38,12 +38,14 @@ class Outcome:
     Attributes:
         folder: the run folder.
         budget: what the ledgers say was spent; None under level "none".
+        ledgers: the ledgers of the run's clients; none under level "none".
         records: training records by client.
         stopped: why the run ended before its last round, or "".
     """
 
     folder: RunFolder
     budget: BudgetReport | None
+    ledgers: tuple[Path, ...]
     records: dict[str, int]
     stopped: str
 
@@ -124,4 +126,5 @@ def simulate(
     run = in_process if engine == "local" else on_ray
     run(main, config, ledgers.absolute(), len(sites), sites.sign_key)
     records = {client_name(index): len(part) for index, part in enumerate(sites.parts)}
-    return Outcome(folder, spent(config, ledgers, records), records, outcome[0])
+    files = tuple(ledgers_there(ledgers, records))
+    return Outcome(folder, spent(config, ledgers, records), files, records, outcome[0])

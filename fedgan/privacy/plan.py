@@ -10,6 +10,7 @@ from typing import Literal
 from fedgan.errors import UsageError, bad_value
 from fedgan.privacy.accounting import calibrate_noise, check_delta
 from fedgan.privacy.accounting import epsilon as total_epsilon
+from fedgan.privacy.curve import epsilon_curve
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
 
 Level = Literal["none", "record", "client"]
@@ -101,6 +102,24 @@ class PrivacyPlan:
         if self.level == "none":
             return math.inf
         return total_epsilon(self.planned_events(), delta=self.delta, accountant=self.accountant)
+
+    def warm_start_epsilon(self) -> float:
+        """Return what the warm start costs on its own at `delta`: 0.0 without one, infinite at level "none"."""
+        if self.level == "none":
+            return math.inf
+        events = [self.warm_start_event()] if self.warm_start_noise > 0 else []
+        return total_epsilon(events, delta=self.delta, accountant=self.accountant)
+
+    def epsilon_by_round(self, *, every: int = 1) -> list[float]:
+        """Return epsilon after the warm start (0.0 without one) and after each round that the client is asked in.
+
+        With `every` > 1 only some values are computed, see `epsilon_curve`. Empty at level "none".
+        """
+        if self.level == "none":
+            return []
+        warm_start = (self.warm_start_event(),) if self.warm_start_noise > 0 else ()
+        points = [warm_start, *((event,) for event in self.planned_events()[len(warm_start) :])]
+        return epsilon_curve(points, delta=self.delta, accountant=self.accountant, every=every)
 
 
 @lru_cache(maxsize=4096)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from fedgan.audit.budget import audit_budget
+from fedgan.audit.curve import spent_by_round
+from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
 from fedgan.privacy.ledger import read_ledger
 
@@ -85,13 +88,20 @@ def test_json_has_a_fixed_form(document: Callable) -> None:
         "delta",
         "accountant",
         "rounds",
+        "clients_asked",
         "clients_a_round",
         "participations",
         "bytes_down",
         "bytes_up",
+        "bytes_a_round",
         "embedding_bytes",
         "expected_seconds",
+        "worst_client",
+        "warm_start_epsilon",
+        "epsilon_by_round",
+        "epsilon_every",
         "clients",
+        "other_sizes",
     ]
     assert (planned["level"], planned["trust"], planned["accountant"]) == ("record", "local", "pld")
     assert (planned["rounds"], planned["clients_a_round"], planned["participations"]) == (2, 3, 2)
@@ -123,6 +133,91 @@ def test_the_table_shows_the_same_figures(fedgan: Callable, document: Callable, 
         assert f" {word} " in line
     assert "2 rounds, 3 of 3 clients a round, each at most 2 times" in result.out
     assert "delta 0.0001" in result.out
+
+
+@pytest.mark.privacy
+def test_the_curve_is_what_the_ledgers_hold_after_each_round(document: Callable, run: Path) -> None:
+    planned = document()
+    assert planned["epsilon_by_round"] == pytest.approx(spent_by_round([run]).epsilons[planned["worst_client"]])
+    assert planned["epsilon_by_round"][-1] == pytest.approx(planned["epsilon"], rel=1e-12)
+    alone = epsilon([Gaussian(planned["clients"][0]["warm_start_noise"])], delta=1e-4)
+    assert planned["warm_start_epsilon"] == planned["epsilon_by_round"][0] == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.privacy
+def test_more_clients_hold_fewer_records_and_need_more_noise(document: Callable) -> None:
+    half, now, twice = document()["other_sizes"]
+    worst = document()["clients"][2]
+    assert [size["clients"] for size in (half, now, twice)] == [1, 3, 6]
+    assert half["records"] == [1437, 1437]
+    assert (now["probability"], now["noise_multiplier"]) == (worst["probability"], worst["noise_multiplier"])
+    assert now["epsilon_at_planned_noise"] == pytest.approx(worst["epsilon"])
+    assert half["probability"] == pytest.approx(64 / 1437)
+    assert half["noise_multiplier"] < now["noise_multiplier"] < twice["noise_multiplier"]
+    assert half["epsilon_at_planned_noise"] < now["epsilon_at_planned_noise"] < twice["epsilon_at_planned_noise"]
+    assert twice["bytes_a_round"] == 2 * now["bytes_a_round"] == 6 * (document()["bytes_down"] + document()["bytes_up"])
+
+
+def test_data_that_cannot_be_split_so_is_said(fedgan: Callable, config: Path, tiny: list[str]) -> None:
+    sets = ("--set", "training.batch_size=400", "--set", "privacy.level=none")
+    result = fedgan("plan", config, *tiny, *sets)
+    assert result.code == 0
+    assert "6 clients: not possible: training.batch_size = 400 is not accepted" in result.out
+
+
+CLIENT_LEVEL = (
+    "privacy.level=client",
+    "privacy.trust=aggregator",
+    "privacy.delta=0.01",
+    "federation.algorithm=dp_fedavg_gan",
+    "federation.fraction=0.5",
+)
+
+
+@pytest.mark.privacy
+def test_at_level_client_everyone_is_asked_and_charged_in_each_round(document: Callable) -> None:
+    planned = document(*CLIENT_LEVEL)
+    assert (planned["clients_asked"], planned["clients_a_round"], planned["participations"]) == (3, 1.5, 2)
+    assert {(row["probability"], row["steps"]) for row in planned["clients"]} == {(0.5, 2)}
+    assert planned["bytes_a_round"] == 3 * planned["bytes_down"] + round(1.5 * planned["bytes_up"])
+    assert len(planned["epsilon_by_round"]) == 3
+
+
+def test_fedsgd_sends_the_gradient_of_the_discriminator(document: Callable, run: Path) -> None:
+    planned = document("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator")
+    tensors = load_file(run / "checkpoints" / "round-00002.safetensors")
+    discriminator = sum(tensor.nbytes for name, tensor in tensors.items() if name.startswith("discriminator/"))
+    assert planned["bytes_up"] == planned["bytes_down"] == discriminator
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ((), ("added by each client", "hides single records")),
+        (CLIENT_LEVEL, ("update, added by the server", "hides whole clients", "1.5 are expected")),
+    ],
+)
+def test_the_words_fit_the_level(
+    fedgan: Callable, config: Path, tiny: list[str], sets: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    result = fedgan("plan", config, *tiny, *(word for item in sets for word in ("--set", item)))
+    assert result.code == 0
+    for word in words:
+        assert word in result.out
+
+
+def test_the_curve_is_drawn(fedgan: Callable, config: Path, tiny: list[str], tmp_path: Path) -> None:
+    assert fedgan("plan", config, *tiny, "--plot", tmp_path / "plan.png").code == 0
+    with Image.open(tmp_path / "plan.png") as image:
+        assert image.format == "PNG"
+
+
+def test_a_curve_that_cannot_be_drawn_is_refused(
+    refused: Callable, config: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    assert "ends in .png" in refused("plan", config, *tiny, "--plot", tmp_path / "plan.svg")
+    none = ("--set", "privacy.level=none")
+    assert "no epsilon to draw" in refused("plan", config, *tiny, *none, "--plot", tmp_path / "plan.png")
 
 
 def test_planning_writes_nothing(

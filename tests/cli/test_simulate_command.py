@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from fedgan.audit.budget import audit_budget
+from fedgan.audit.curve import spent_by_round
 from fedgan.config import load_config
+from fedgan.report import budget_curve
 
 
 def overrides(tiny: list[str]) -> list[str]:
@@ -190,3 +192,21 @@ def test_more_scores_than_fit_beside_the_budgets_get_a_table_of_their_own(fedgan
 def test_a_folders_name_is_printed_as_it_is(fedgan: Callable, run_copy: Path, name: str) -> None:
     folder = run_copy.rename(run_copy.with_name(name))
     assert f"fedgan audit budget {folder}\n" in fedgan("simulate", "--resume", "--output", folder).out
+
+
+@pytest.mark.privacy
+def test_a_private_run_draws_what_each_client_spent(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = finished
+    spent = spent_by_round([folder])
+    assert [number for _, number in spent.points] == [0, 1, 2]
+    budget_curve(spent.epsilons, tmp_path / "expected.png", limit=10)
+    assert (folder / "budget.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
+
+
+def test_a_run_without_privacy_has_no_budget_to_draw(
+    fedgan: Callable[..., Any], config: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    result = fedgan("simulate", config, *tiny, "--set", "privacy.level=none", "--output", tmp_path / "run", "--quiet")
+    assert result.code == 0, result.err
+    assert (tmp_path / "run" / "partition.png").is_file()
+    assert not (tmp_path / "run" / "budget.png").exists()
