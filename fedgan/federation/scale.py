@@ -8,7 +8,7 @@ from pathlib import Path
 from fedgan.config import Config
 from fedgan.errors import UsageError
 from fedgan.federation.forecast import Forecast, arrays_of_all
-from fedgan.federation.simulation import check_names
+from fedgan.federation.names import check_names
 from fedgan.federation.sites import Sites
 from fedgan.privacy.plan import PrivacyPlan
 
