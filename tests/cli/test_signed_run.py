@@ -28,7 +28,7 @@ def test_a_run_signs_its_ledgers_and_goes_on_signing(
 ) -> None:
     run, public = tmp_path / "run", key.with_suffix(".pub")
     with monkeypatch.context() as patch:
-        patch.setattr("fedgan.federation.simulation.save_generator", None)
+        patch.setattr("fedgan.federation.run.save_generator", None)
         assert fedgan("simulate", config, *tiny, "--output", run, "--sign-key", key, "--quiet").code == 1
     assert fedgan("audit", "verify", run / "ledgers", "--public-key", public).code == 0
     ledger = run / "ledgers" / "client-00000.jsonl"

@@ -69,6 +69,7 @@ def test_the_run_folder_holds_what_the_design_says(run: Path) -> None:
         "config.toml",
         "metrics.jsonl",
         "partition.png",
+        "budget.png",
         "evaluation.json",
         "generator.safetensors",
         "generator.json",

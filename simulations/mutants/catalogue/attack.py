@@ -11,7 +11,7 @@ MUTANTS = (
         name="canaries-in-an-ordinary-run",
         breaks="an ordinary run trains on its clients' own records alone",
         file="fedgan/federation/sites.py",
-        before="    return Sites(config, ledgers)\n",
+        before="    return Sites(config, ledgers, sign_key)\n",
         after="    from fedgan.federation.attack.sites import Canaries, WatchedSites\n\n"
         "    return WatchedSites(config, ledgers, Canaries((), directions=0, images=8, members=0, seed=0))\n",
         killed_by=("tests/federation/test_simulation.py::test_a_run_spends_what_was_planned",),
