@@ -86,7 +86,10 @@ class Training(Table):
     beta2: Decay = 0.999
     ema_decay: Decay = 0.99
     """Decay of the generator's moving average, per generator step."""
-    warm_start: Literal["none", "mean_embedding"] = "mean_embedding"
+    warm_start: Literal["none", "mean_embedding", "mixture"] = "mean_embedding"
+    """"mean_embedding" fits any generator to one release; "mixture" estimates the generator of model "mixture"."""
+    warm_start_stages: Annotated[int, Field(ge=3, le=100)] = 5
+    """Releases of the warm start "mixture", which share its budget; all but 3 of them move the cells' centres."""
     warm_start_features: PositiveCount = 2100
     warm_start_steps: PositiveCount = 1500
     warm_start_batch_size: PositiveCount = 500

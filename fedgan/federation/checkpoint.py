@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -92,6 +93,9 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
             server.target = EmbeddingTarget(
                 tensors["target/means"], tensors["target/counts"], float(facts["target_noise_std"])
             )
+        if server.mixture is not None:
+            cells = _part(tensors, "mixture")
+            server.mixture.load(int(cells.pop("stage")), cells)
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
         server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
@@ -136,6 +140,8 @@ def _damaged(weights: Path, error: Exception) -> IntegrityError:
 def _name(server: Server) -> str:
     if not server.warm_start_pending:
         return f"round-{server.round:05d}"
+    if server.mixture is not None and server.mixture.stage > 0 and server.embeddings_pending:
+        return f"begun-{server.mixture.stage:02d}"  # between "begin" and "embedding", in the order of names
     return "embedding" if server.unfitted else "begin"
 
 
@@ -151,9 +157,15 @@ def _tensors(server: Server) -> dict[str, Tensor]:
         "average": server.average.state_dict(),
         "optimizer": adam_state(server.generator_optimizer),
         "step": server.step.state(),
+        "mixture": _mixture(server),
         "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
     }
     return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+def _mixture(server: Server) -> dict[str, Tensor]:
+    fit = server.mixture
+    return {"stage": torch.tensor(fit.stage), **fit.arrays()} if fit is not None else {}
 
 
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -60,6 +60,27 @@ def check_combination(
         )
 
 
+def check_warm_start(*, warm_start: str, model: str, anchor_weight: float) -> None:
+    """Raise UsageError, with the reason, where the warm start "mixture" does not go with the generator.
+
+    Args:
+        warm_start, anchor_weight: of table `training`.
+        model: `model.name`.
+    """
+    if warm_start == "mixture" and model != "mixture":
+        raise UsageError(
+            f"training.warm_start = 'mixture' does not go with model.name = {model!r}: it estimates the components "
+            "of a mixture; give model.name = 'mixture' or training.warm_start = 'mean_embedding'",
+            "training.warm_start",
+        )
+    if warm_start == "mixture" and anchor_weight > 0:
+        raise UsageError(
+            f"training.anchor_weight = {anchor_weight:g} does not go with training.warm_start = 'mixture', which has "
+            "no mean embedding to be anchored to: give 0",
+            "training.anchor_weight",
+        )
+
+
 def _check_client_level(trust: Trust, algorithm: str, minimum_clients: int) -> None:
     if trust != "aggregator":
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import hypot
+from math import hypot, sqrt
 from typing import Literal
 
 import torch
@@ -12,8 +12,11 @@ from torch import Tensor
 
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
+from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.noise import NoiseSource, add_noise
-from fedgan.training.warm_start import EmbeddingTarget, estimate_target
+from fedgan.training.gan import Gan
+from fedgan.training.streams import stream
+from fedgan.training.warm_start import EmbeddingTarget, MixtureFit, estimate_target
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class WarmStart:
         noise_std: of the noise that the server adds to the total, in units of one record's (or one client's) largest
             contribution; 0 where the clients have added theirs.
         whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
+        shares: part of the precision 1/noise_std^2 that each release has.
+        mixture: whether the releases are local moments for a mixture generator, and not one mean embedding.
     """
 
     features: int
@@ -36,6 +41,12 @@ class WarmStart:
     class_counts: Literal["released", "uniform"]
     noise_std: float = 0.0
     whole_clients: bool = False
+    shares: tuple[float, ...] = (1.0,)
+    mixture: bool = False
+
+    def stage_noise(self, stage: int) -> float:
+        """Return the standard deviation of the noise that the server adds to the total of release `stage`."""
+        return self.noise_std / sqrt(self.shares[stage])
 
 
 @dataclass
@@ -65,12 +76,26 @@ class Embeddings:
             heads={**self.report.heads, **heads_of(releases)},
         )
 
+    def noisy(self, std: float, noise: NoiseSource) -> tuple[Tensor, float]:
+        """Return the total after adding the server's noise of `std`, if any, and the deviation of all noise in it."""
+        return add_noise(self.sums, std, noise), hypot(self.noise_std, std)
+
     def target(self, warm_start: WarmStart, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
         """Return what the generator is to be fitted to, after adding the server's noise, if any, to the total."""
+        sums, noise_std = self.noisy(warm_start.stage_noise(0), noise)
         return estimate_target(
-            add_noise(self.sums, warm_start.noise_std, noise),
+            sums,
             records=self.contributions,
-            noise_std=hypot(self.noise_std, warm_start.noise_std),
+            noise_std=noise_std,
             count_weight=count_weight,
             class_counts=warm_start.class_counts,
         )
+
+
+def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int) -> MixtureFit | None:
+    """Return the state in which a warm start by local moments of `gan`'s generator begins; None where there is none."""
+    if warm_start is None or not warm_start.mixture:
+        return None
+    if not isinstance(gan.generator, MixtureGenerator):
+        raise ValueError("a warm start by local moments wants a mixture generator")
+    return MixtureFit(gan.generator, stages=len(warm_start.shares), rng_of=lambda stage: stream(seed, "cells", stage))

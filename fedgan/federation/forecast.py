@@ -12,6 +12,7 @@ from fedgan.federation.algorithms import ALGORITHMS, Algorithm
 from fedgan.federation.arrays import count_bytes, gradient_arrays, networks_of
 from fedgan.federation.cohort import cohort_size, participations
 from fedgan.federation.sites import Sites, client_name, fraction_asked, gan_of, loss_of, optimisation_of
+from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -19,7 +20,7 @@ from fedgan.training.gan import Gan
 from fedgan.training.local import train_discriminator_steps, train_generator_steps
 from fedgan.training.rules import GradientRule
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator
+from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator, most_numbers
 
 _CALIBRATION_STEPS = 3
 
@@ -36,7 +37,7 @@ class Forecast:
         bytes_down: of arrays to one client that is asked in a round.
         bytes_up: of arrays from one client that takes part in it.
         bytes_a_round: of arrays to and from all clients in a round, as many as are expected to take part.
-        embedding_bytes: of the warm start's release of one client; 0 without one.
+        embedding_bytes: of the warm start's releases of one client, at most; 0 without one.
         seconds: expected time on this machine, from a few timed steps on random images.
     """
 
@@ -57,7 +58,6 @@ def forecast(config: Config, sites: Sites) -> Forecast:
     gan = gan_of(config, train.image_shape, train.num_classes)
     algorithm = ALGORITHMS[config.federation.algorithm]
     clients = len(sites)
-    warm = config.training.warm_start != "none"
     down, up = count_bytes(networks_of(gan, algorithm.sends)), _bytes_up(algorithm, gan)
     return Forecast(
         plans={client_name(index): sites.plan(index) for index in range(clients)},
@@ -67,7 +67,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
         bytes_down=down,
         bytes_up=up,
         bytes_a_round=arrays_of_all(config, down=down, up=up),
-        embedding_bytes=4 * train.num_classes * (config.training.warm_start_features + 1) if warm else 0,
+        embedding_bytes=_embedding_bytes(config, gan),
         seconds=_expected_seconds(config, gan),
     )
 
@@ -76,6 +76,15 @@ def arrays_of_all(config: Config, *, down: int, up: int) -> int:
     """Return the bytes to and from all clients in a round, if `down` go to each asked and `up` come from each there."""
     asked = cohort_size(config.partition.clients, fraction_asked(config))
     return round(asked * down + _expected_clients(config) * up)
+
+
+def _embedding_bytes(config: Config, gan: Gan) -> int:
+    training, classes = config.training, int(gan.generator.num_classes)  # type: ignore[arg-type]
+    if training.warm_start == "none":
+        return 0
+    if isinstance(gan.generator, MixtureGenerator) and training.warm_start == "mixture":
+        return 4 * most_numbers(gan.generator, training.warm_start_stages)
+    return 4 * classes * (training.warm_start_features + 1)
 
 
 def _expected_clients(config: Config) -> float:
@@ -94,7 +103,7 @@ def _expected_seconds(config: Config, gan: Gan) -> float:
     """Extrapolate from a few steps of each kind on random images."""
     federation, training = config.federation, config.training
     seconds = 0.0
-    if training.warm_start != "none":
+    if training.warm_start == "mean_embedding":
         seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1

@@ -8,7 +8,7 @@ from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import cohort_size
-from fedgan.federation.combinations import check_combination
+from fedgan.federation.combinations import check_combination, check_warm_start
 from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
@@ -40,6 +40,11 @@ def check_names(config: Config) -> None:
         aggregation=config.federation.aggregation,
         minimum_clients=config.federation.minimum_clients,
         clip_quantile=config.privacy.clip_quantile,
+    )
+    check_warm_start(
+        warm_start=config.training.warm_start,
+        model=config.model.name,
+        anchor_weight=config.training.anchor_weight,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

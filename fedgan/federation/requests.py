@@ -32,19 +32,25 @@ class Description:
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """Ask for one noisy sum of class-wise features of all records.
+    """Ask for one noisy sum over all records: of class-wise features, or of moments in cells.
 
     Attributes:
         run: identifier of the run, for the ledger.
         features: dimension asked of the feature map.
         feature_seed: draws the feature map; public.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
+        stage: which release of the warm start it is, from 0.
+        order: of the moments asked for, 1 or 2; 0 asks for features.
+        arrays: the cells of the moments (see `fedgan.training.warm_start.Cells`), computed from earlier releases alone.
     """
 
     run: str
     features: int
     feature_seed: int
     everybody: int = 0
+    stage: int = 0
+    order: int = 0
+    arrays: Arrays = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class _Recorder:
         self._observer.warm_start_step(step, steps)
 
     def after_embedding(self, server: Server) -> None:
-        self._save(server, server.unfitted.heads if server.unfitted else {})
+        self._save(server, server.embedding_heads)
 
     def _save(self, server: Server, heads: dict[str, str]) -> None:
         self._heads |= heads

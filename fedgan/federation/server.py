@@ -9,7 +9,7 @@ import torch
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
 from fedgan.federation.checks import release_fault, sift
-from fedgan.federation.embeddings import Embeddings, WarmStart
+from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server_steps import ServerStep
@@ -22,7 +22,13 @@ from fedgan.training.ladder import Ladder
 from fedgan.training.local import GeneratorProgress, Optimisation
 from fedgan.training.steps import Anchor
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, embedding_loss, fit_generator
+from fedgan.training.warm_start import (
+    EmbeddingTarget,
+    FeatureMap,
+    LocalMoments,
+    embedding_loss,
+    fit_generator,
+)
 
 
 class Server:
@@ -47,7 +53,9 @@ class Server:
     Attributes:
         round: rounds done.
         target: what the warm start fits the generator to, once the clients have sent their embeddings.
-        unfitted: the warm start's report from `finish_embeddings` until `fit` is done; otherwise None.
+        mixture: the state of a warm start by local moments; None where there is none.
+        embedding_heads: heads of the clients' ledgers after the last release of the warm start that came in.
+        unfitted: the warm start's report from the last `finish_embeddings` until `fit` is done; otherwise None.
     """
 
     def __init__(
@@ -78,7 +86,9 @@ class Server:
         self.round = 0
         self.target: EmbeddingTarget | None = None
         self.unfitted: RoundReport | None = None
+        self.embedding_heads: dict[str, str] = {}
         self.warm_start = warm_start
+        self.mixture = mixture_of(warm_start, gan, seed)
         self._embeddings: Embeddings | None = None
         self._algorithm = algorithm
         self._optimisation = optimisation
@@ -94,14 +104,24 @@ class Server:
     @property
     def warm_start_pending(self) -> bool:
         """Whether the warm start is still to begin or to be finished."""
-        return self.round == 0 and self.warm_start is not None and (self.target is None or self.unfitted is not None)
+        return self.embeddings_pending or (self.round == 0 and self.unfitted is not None)
+
+    @property
+    def embeddings_pending(self) -> bool:
+        """Whether the clients are still to be asked for a release of the warm start."""
+        if self.round > 0 or self.warm_start is None:
+            return False
+        return self.target is None if self.mixture is None else not self.mixture.done
 
     # Warm start
 
     def embed_request(self) -> EmbedRequest:
-        """Return the one request of the warm start, the same for every client."""
+        """Return the next request of the warm start, the same for every client."""
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
+        if (fit := self.mixture) is not None:
+            arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
+            return EmbedRequest(self.run, 0, 0, self._everybody, fit.stage, fit.order, arrays)
         seed = derive_seed(self._seed, "features")
         return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody)
 
@@ -125,7 +145,7 @@ class Server:
             The report of all groups so far.
         """
         warm_start, feature_map = self._warm_start_parts()
-        shape = (self.num_classes, feature_map.dimension)
+        shape = (feature_map.cells(self.num_classes), feature_map.dimension)
         expected: dict[str, tuple[int, ...]] = {"embedding": shape}
         good, faulty = sift(
             releases, lambda release: release_fault(release, round_number=0, steps=0, expected=expected)
@@ -136,34 +156,39 @@ class Server:
         return self._embeddings.report
 
     def finish_embeddings(self) -> None:
-        """Estimate the target of the generator's fit from the sum; ValueError where no client sent an embedding."""
+        """Estimate what the generator is fitted to, or the next cells; ValueError where no client sent an embedding."""
         warm_start, feature_map = self._warm_start_parts()
         if self._embeddings is None or not self._embeddings.report.clients:
             raise ValueError("no client sent an embedding")
-        self.target = self._embeddings.target(warm_start, feature_map.count_weight, self._noise)
-        self.unfitted = self._embeddings.report
+        if (fit := self.mixture) is not None:
+            fit.absorb(*self._embeddings.noisy(warm_start.stage_noise(fit.stage), self._noise))
+        else:
+            self.target = self._embeddings.target(warm_start, feature_map.count_weight, self._noise)
+        self.embedding_heads = self._embeddings.report.heads
+        self.unfitted = None if self.embeddings_pending else self._embeddings.report
         self._embeddings = None
 
     def fit(self, progress: Callable[[int], None] | None = None) -> None:
-        """Fit the generator to the target; `progress` is called with the number of steps done."""
+        """Fit the generator to the target, if there is one; `progress` is called with the number of steps done."""
         warm_start, feature_map = self._warm_start_parts()
-        if self.target is None:
+        if self.embeddings_pending:
             raise ValueError("there is no target to fit to")
-        fit_generator(
-            self.gan.generator,
-            self.target,
-            feature_map,
-            steps=warm_start.steps,
-            batch_size=warm_start.batch_size,
-            learning_rate=warm_start.learning_rate,
-            rng=stream(self._seed, "warm start"),
-            progress=progress,
-        )
+        if self.target is not None and isinstance(feature_map, FeatureMap):
+            fit_generator(
+                self.gan.generator,
+                self.target,
+                feature_map,
+                steps=warm_start.steps,
+                batch_size=warm_start.batch_size,
+                learning_rate=warm_start.learning_rate,
+                rng=stream(self._seed, "warm start"),
+                progress=progress,
+            )
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
 
-    def _warm_start_parts(self) -> tuple[WarmStart, FeatureMap]:
-        feature_map = self.feature_map()
+    def _warm_start_parts(self) -> tuple[WarmStart, FeatureMap | LocalMoments]:
+        feature_map = self.feature_map() if self.mixture is None else self.mixture.moments()
         if self.warm_start is None or feature_map is None:
             raise ValueError("this run has no warm start")
         return self.warm_start, feature_map

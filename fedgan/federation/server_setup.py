@@ -13,7 +13,7 @@ from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
+from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of, warm_start_shares
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -39,7 +39,7 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
         local_steps=config.federation.local_steps,
         minimum_clients=config.federation.minimum_clients,
-        warm_start=_warm_start(config, plan) if training.warm_start == "mean_embedding" else None,
+        warm_start=_warm_start(config, plan) if training.warm_start != "none" else None,
         noise=noise,
         anchor_weight=training.anchor_weight,
         ema_decay=training.ema_decay,
@@ -65,6 +65,8 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
         class_counts=training.class_counts,
         noise_std=plan.warm_start_noise if plan else 0.0,
         whole_clients=config.privacy.level == "client",
+        shares=warm_start_shares(config),
+        mixture=training.warm_start == "mixture",
     )
 
 

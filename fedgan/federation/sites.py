@@ -25,7 +25,7 @@ from fedgan.privacy.signature import load_private_key
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
-from fedgan.training.warm_start import FeatureMap
+from fedgan.training.warm_start import FeatureMap, stage_shares
 
 
 def client_name(index: int) -> str:
@@ -111,13 +111,20 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
         steps_per_round=1 if whole_clients else federation.local_steps,
         participations=participations(clients, fraction_asked(config), federation.rounds),
         adaptive_clip=privacy.clip_quantile > 0,
+        warm_start_shares=warm_start_shares(config),
     )
+
+
+def warm_start_shares(config: Config) -> tuple[float, ...]:
+    """Return how the warm start of `config` shares its precision between its releases."""
+    training = config.training
+    return stage_shares(training.warm_start_stages) if training.warm_start == "mixture" else (1.0,)
 
 
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:
     """Return how every site of `config` trains."""
     gan = gan_of(config, image_shape, num_classes)
-    anchored = config.training.anchor_weight > 0 and config.training.warm_start != "none"
+    anchored = config.training.anchor_weight > 0 and config.training.warm_start == "mean_embedding"
     features = FeatureMap(
         image_shape, features=config.training.warm_start_features, seed=derive_seed(config.seed, "features")
     )

@@ -38,7 +38,7 @@ class Recorder(Observer, Protocol):
     """An observer that also keeps what cannot be asked for again."""
 
     def after_embedding(self, server: Server) -> None:
-        """The clients' embeddings are in and paid for; `server` is still to be fitted to them."""
+        """A release of the warm start is in and paid for; `server` still asks for more, or is to be fitted to it."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class GanStrategy(Strategy):
     def _warm_start(self, steps: int, grid: Grid, timeout: float | None) -> None:
         """Do what is still to be done of the warm start."""
         begun = monotonic()
-        if self._server.target is None:
+        while self._server.embeddings_pending:
             self._embed(grid, timeout)
         report = self._server.unfitted
         if report is None:

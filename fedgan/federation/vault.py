@@ -17,6 +17,7 @@ from fedgan.data.digest import dataset_digest
 from fedgan.data.sampling import poisson_indices, uniform_indices
 from fedgan.federation.algorithms import Algorithm, ClientRound
 from fedgan.federation.arrays import load_network, select
+from fedgan.federation.asked_map import asked_map
 from fedgan.federation.replay import kept_release, recall, remember
 from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.losses import GanLoss
@@ -109,25 +110,25 @@ class Vault:
         return Description(self._client, len(self._records), self._records.image_shape, self._records.num_classes)
 
     def embed(self, request: EmbedRequest) -> Release:
-        """Return the class-wise sums of features as array "embedding", at level "client" divided by the records.
+        """Return the sums of features or moments as array "embedding", at level "client" divided by the records.
 
         With local trust N(0, z^2) is added in every coordinate. Without, the same release is given again when it is
         asked for again, since a server that crashed has published nothing of it.
         """
         if kept := self._recall(request):
             return kept
-        plan = self._plan
-        if self._private and plan.warm_start_noise == 0:
+        plan, stage = self._plan, request.stage
+        if not 0 <= stage < len(plan.warm_start_shares) or (self._private and plan.warm_start_noise == 0):
             raise Refusal(Refusal.BAD_REQUEST)
-        feature_map = FeatureMap(self._records.image_shape, features=request.features, seed=request.feature_seed).to(
-            self._training.gan.device
-        )
-        event = plan.warm_start_event() if self._private else None
-        head = self._charge(event, request.run, 0, sensitivity=1.0, multiplier=plan.warm_start_noise)
+        feature_map = asked_map(request, self._records.image_shape, self._records.num_classes)
+        feature_map = feature_map.to(self._training.gan.device)
+        event = plan.warm_start_event(stage) if self._private else None
+        multiplier = plan.warm_start_multiplier(stage)
+        head = self._charge(event, request.run, 0, sensitivity=1.0, multiplier=multiplier)
         sums = embed(self._records, feature_map)
         if plan.level == "client":
             sums /= len(self._records)  # rows have norm at most 1, and so has their mean
-        std = self._own_noise(plan.warm_start_noise)
+        std = self._own_noise(multiplier)
         release = Release(self._client, 0, {"embedding": add_noise(sums, std, self._noise).float().numpy()}, head, std)
         return self._remember(request, release)
 

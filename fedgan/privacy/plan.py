@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Literal
 
 from fedgan.errors import UsageError, bad_value
-from fedgan.privacy.accounting import calibrate_noise, check_delta
+from fedgan.privacy.accounting import check_delta
 from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.curve import epsilon_curve
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.plan_noise import step_noise_for, warm_start_noise_for
 
 Level = Literal["none", "record", "client"]
 Trust = Literal["local", "aggregator"]
@@ -39,7 +40,9 @@ class PrivacyPlan:
         clip: bound on the L2 norm of one record's gradient, or of one client's update where the run begins.
         noise_multiplier: standard deviation of the noise of one step or of one round's update, in units of the clip.
         count_noise: noise multiplier of the count of clients whose update was clipped, 0.0 where the clip is fixed.
-        warm_start_noise: noise multiplier of the one embedding release; 0.0 means that there is none.
+        warm_start_noise: noise multiplier of the warm start as a whole; 0.0 means that there is none.
+        warm_start_shares: the part of the warm start's precision (1/z^2) that each of its releases has, all of it
+            together; one release has 1.0.
         steps_per_round: private mechanisms in a round: discriminator steps, or one update at level "client".
         participations: rounds that the client is asked in at most.
         delta: in (0, 1).
@@ -57,6 +60,7 @@ class PrivacyPlan:
     noise_multiplier: float
     count_noise: float
     warm_start_noise: float
+    warm_start_shares: tuple[float, ...]
     steps_per_round: int
     participations: int
     delta: float
@@ -74,11 +78,25 @@ class PrivacyPlan:
         """How many there are of what the guarantee hides: the client's records, or the clients."""
         return self.clients if self.level == "client" else self.records
 
-    def warm_start_event(self) -> Event:
-        """Return the event of the embedding release; ValueError if the plan holds none."""
+    def warm_start_multiplier(self, stage: int = 0) -> float:
+        """Return the noise multiplier of release `stage`, from 0; 0.0 where there is no noise.
+
+        Gaussian mechanisms of multipliers z_i compose into one of multiplier (sum of 1/z_i^2)^(-1/2) (Dong et al. 2022,
+        arXiv:1905.02383, corollary 3.3), so shares of 1/z^2 divide a warm start into releases at no cost.
+        """
+        return self.warm_start_noise / math.sqrt(self.warm_start_shares[stage])
+
+    def warm_start_event(self, stage: int = 0) -> Event:
+        """Return the event of release `stage`, from 0, of the warm start; ValueError if the plan holds none."""
         if self.level == "none" or self.warm_start_noise == 0:
             raise ValueError("this plan holds no private warm start")
-        return Gaussian(self.warm_start_noise)
+        return Gaussian(self.warm_start_multiplier(stage))
+
+    def warm_start_events(self) -> tuple[Event, ...]:
+        """Return the events of all releases of the warm start; empty without a private one."""
+        if self.level == "none" or self.warm_start_noise == 0:
+            return ()
+        return tuple(self.warm_start_event(stage) for stage in range(len(self.warm_start_shares)))
 
     def round_event(self, steps: int) -> Event:
         """Return the event of a round with `steps` >= 1 private mechanisms; ValueError if the plan holds none."""
@@ -93,7 +111,7 @@ class PrivacyPlan:
         """Return everything that may be charged: the warm start and every round in full; empty at level "none"."""
         if self.level == "none":
             return ()
-        warm_start = (self.warm_start_event(),) if self.warm_start_noise > 0 else ()
+        warm_start = self.warm_start_events()
         rounds = (self.round_event(self.steps_per_round),) * self.participations if self.noise_multiplier > 0 else ()
         return warm_start + rounds
 
@@ -107,8 +125,7 @@ class PrivacyPlan:
         """Return what the warm start costs on its own at `delta`: 0.0 without one, infinite at level "none"."""
         if self.level == "none":
             return math.inf
-        events = [self.warm_start_event()] if self.warm_start_noise > 0 else []
-        return total_epsilon(events, delta=self.delta, accountant=self.accountant)
+        return total_epsilon(self.warm_start_events(), delta=self.delta, accountant=self.accountant)
 
     def epsilon_by_round(self, *, every: int = 1) -> list[float]:
         """Return epsilon after the warm start (0.0 without one) and after each round that the client is asked in.
@@ -117,7 +134,7 @@ class PrivacyPlan:
         """
         if self.level == "none":
             return []
-        warm_start = (self.warm_start_event(),) if self.warm_start_noise > 0 else ()
+        warm_start = self.warm_start_events()
         points = [warm_start, *((event,) for event in self.planned_events()[len(warm_start) :])]
         return epsilon_curve(points, delta=self.delta, accountant=self.accountant, every=every)
 
@@ -139,6 +156,7 @@ def make_plan(
     trust: Trust = "local",
     clients: int = 1,
     adaptive_clip: bool = False,
+    warm_start_shares: tuple[float, ...] = (1.0,),
 ) -> PrivacyPlan:
     """Calibrate the noise of a client and return its plan; equal arguments return the cached plan.
 
@@ -164,22 +182,25 @@ def make_plan(
         trust: "local" or "aggregator".
         clients: how many clients the federation has, >= 1.
         adaptive_clip: whether the clip follows a charged quantile of the updates' norms; level "client" alone.
+        warm_start_shares: how the warm start's precision is shared between its releases: positive, 1 in sum.
 
     Raises:
         UsageError: a value out of range, or a target that no noise meets.
-        ValueError: `probability` is not in (0, 1].
+        ValueError: `probability` is not in (0, 1], or the shares are none.
     """
     _check(level, clip, epsilon, delta)
     if not 0 < probability <= 1:
         raise ValueError(f"probability = {probability} must be in (0, 1]")
+    if min(warm_start_shares, default=0.0) <= 0 or not math.isclose(sum(warm_start_shares), 1.0):
+        raise ValueError(f"warm_start_shares = {warm_start_shares} must be positive and 1 in sum")
     steps = steps_per_round * participations
     _check_share(warm_start_share, steps)
     warm_noise, step_noise = 0.0, 0.0
     if level != "none" and warm_start_share > 0:
         share = warm_start_share if steps else 1.0
-        warm_noise = _warm_start_noise(share * epsilon, delta, accountant)
+        warm_noise = warm_start_noise_for(share * epsilon, delta, accountant, warm_start_shares)
     if level != "none" and steps:
-        step_noise = _step_noise(warm_noise, probability, steps, epsilon, delta, accountant)
+        step_noise = step_noise_for(warm_noise, warm_start_shares, probability, steps, epsilon, delta, accountant)
     counted = adaptive_clip and step_noise > 0
     return PrivacyPlan(
         level=level,
@@ -191,6 +212,7 @@ def make_plan(
         noise_multiplier=step_noise / math.sqrt(1 - COUNT_SHARE) if counted else step_noise,
         count_noise=step_noise / math.sqrt(COUNT_SHARE) if counted else 0.0,
         warm_start_noise=warm_noise,
+        warm_start_shares=warm_start_shares,
         steps_per_round=steps_per_round,
         participations=participations,
         delta=delta,
@@ -209,24 +231,6 @@ def warnings(plan: PrivacyPlan) -> list[str]:
             f"a mechanism that publishes all of one {what} at random would satisfy it"
         ]
     return []
-
-
-@lru_cache(maxsize=256)
-def _warm_start_noise(epsilon: float, delta: float, accountant: str) -> float:
-    return calibrate_noise(epsilon, delta=delta, events_of=lambda noise: [Gaussian(noise)], accountant=accountant)
-
-
-@lru_cache(maxsize=4096)
-def _step_noise(
-    warm_noise: float, probability: float, steps: int, epsilon: float, delta: float, accountant: str
-) -> float:
-    warm_start = [Gaussian(warm_noise)] if warm_noise else []
-    return calibrate_noise(
-        epsilon,
-        delta=delta,
-        events_of=lambda noise: [*warm_start, SelfComposed(steps, PoissonSampled(probability, Gaussian(noise)))],
-        accountant=accountant,
-    )
 
 
 def _check(level: str, clip: float, epsilon: float, delta: float) -> None:

@@ -144,6 +144,7 @@ def make_vault(
         participations: int = 3,
         batch_size: int = 12,
         warm_start_share: float = 0.5,
+        warm_start_shares: tuple[float, ...] = (1.0,),
         lifetime_epsilon: float = 10.0,
         anchor_weight: float = 0.0,
         noise: Any = None,
@@ -160,6 +161,7 @@ def make_vault(
             accountant="rdp",
             clipping_engine="opacus",
             warm_start_share=warm_start_share,
+            warm_start_shares=warm_start_shares,
             steps_per_round=1 if level == "client" else steps,
             participations=participations,
         )

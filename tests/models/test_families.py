@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fedgan.models import MODELS, build_discriminator, build_generator
 
 CONVOLUTIONAL = ["dcgan", "resnet"]
-FAMILIES = [*CONVOLUTIONAL, "mlp"]
+FAMILIES = [*CONVOLUTIONAL, "mixture", "mlp"]
 SHAPES = [(1, 8, 8), (3, 12, 12), (1, 20, 20), (1, 28, 28), (3, 32, 32)]
 PRIVATE_LAYERS = (nn.Linear, nn.Conv2d, nn.Embedding, nn.GroupNorm, nn.LayerNorm)
 

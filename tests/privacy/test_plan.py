@@ -49,6 +49,28 @@ def test_without_a_warm_start() -> None:
         plan.warm_start_event()
 
 
+@pytest.mark.parametrize("accountant", ["pld", "rdp"])
+def test_a_warm_start_of_several_releases_costs_what_one_costs(accountant: str) -> None:
+    shares = (0.05, 0.2, 0.2, 0.55)
+    one = make_plan(**DIGITS | {"accountant": accountant})
+    several = make_plan(**DIGITS | {"accountant": accountant, "warm_start_shares": shares})
+    assert several.warm_start_noise == pytest.approx(one.warm_start_noise, rel=1e-3)
+    noises = [several.warm_start_multiplier(stage) for stage in range(4)]
+    assert sum(noise**-2 for noise in noises) == pytest.approx(several.warm_start_noise**-2)
+    assert several.planned_events()[:4] == several.warm_start_events() == tuple(Gaussian(noise) for noise in noises)
+    assert len(several.planned_events()) == 4 + 10
+    assert 0.99 * 5 < several.warm_start_epsilon() <= 5
+    assert 0.99 * 10 < several.planned_epsilon() <= 10
+    assert several.epsilon_by_round()[0] == several.warm_start_epsilon()
+    assert len(several.epsilon_by_round()) == 11
+
+
+@pytest.mark.parametrize("shares", [(), (0.5, 0.4), (1.5, -0.5), (1.0, 0.0)])
+def test_shares_that_are_none_are_refused(shares: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="warm_start_shares"):
+        make_plan(**DIGITS | {"warm_start_shares": shares})
+
+
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_without_steps_the_warm_start_gets_all(share: float) -> None:
     plan = make_plan(**DIGITS | {"warm_start_share": share, "participations": 0})

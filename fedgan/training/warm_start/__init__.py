@@ -1,7 +1,22 @@
-"""Warm start by mean embedding: one noisy sum of random features per class, and a generator fitted to it."""
+"""Warm start: noisy sums of features or of local moments of all records, and a generator fitted to them."""
 
 from fedgan.training.warm_start.embedding import EmbeddingTarget, embed, estimate_target
 from fedgan.training.warm_start.features import FeatureMap
 from fedgan.training.warm_start.fit import embedding_loss, fit_generator
+from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
+from fedgan.training.warm_start.moments import Cells, LocalMoments
+from fedgan.training.warm_start.stages import stage_shares
 
-__all__ = ["EmbeddingTarget", "FeatureMap", "embed", "embedding_loss", "estimate_target", "fit_generator"]
+__all__ = [
+    "Cells",
+    "EmbeddingTarget",
+    "FeatureMap",
+    "LocalMoments",
+    "MixtureFit",
+    "embed",
+    "embedding_loss",
+    "estimate_target",
+    "fit_generator",
+    "most_numbers",
+    "stage_shares",
+]

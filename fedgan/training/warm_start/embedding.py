@@ -11,14 +11,15 @@ from torch import Tensor
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import bad_value
 from fedgan.training.warm_start.features import FeatureMap
+from fedgan.training.warm_start.moments import LocalMoments
 
 
 @torch.no_grad()
-def embed(dataset: ImageDataset, feature_map: FeatureMap, batch: int = 512) -> Tensor:
-    """Return the sums (num_classes, dimension) float64, on the CPU, of the feature rows of each class's records.
+def embed(dataset: ImageDataset, feature_map: FeatureMap | LocalMoments, batch: int = 128) -> Tensor:
+    """Return the sums (cells, dimension) float64, on the CPU, of the rows of each cell's records; a class is a cell.
 
     Guarantee: adding or removing one record, whatever its pixels, moves the result by at most 1 in L2 norm, because its
-    row has norm at most 1 and lands in one class's sum. Sums of disjoint clients add up to the sum of their union.
+    row has norm at most 1 and lands in one sum. Sums of disjoint clients add up to the sum of their union.
     No noise is added here.
 
     Args:
@@ -26,12 +27,12 @@ def embed(dataset: ImageDataset, feature_map: FeatureMap, batch: int = 512) -> T
         feature_map: the public map, the same for every client.
         batch: records mapped at a time.
     """
-    device = feature_map.weights.device
-    sums = torch.zeros(dataset.num_classes, feature_map.dimension, dtype=torch.float64)
+    device = feature_map.device
+    sums = torch.zeros(feature_map.cells(dataset.num_classes), feature_map.dimension, dtype=torch.float64)
     for indices in torch.arange(len(dataset)).split(batch):
         images, labels = dataset.batch(indices)
-        rows = feature_map(images.to(device)).cpu().double()
-        sums.index_add_(0, labels.cpu(), rows)
+        rows, cells = feature_map.placed(images.to(device), labels.to(device))
+        sums.index_add_(0, cells.cpu(), rows.cpu().double())
     return sums
 
 

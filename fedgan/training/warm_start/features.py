@@ -60,6 +60,19 @@ class FeatureMap(nn.Module):
         rng = torch.Generator().manual_seed(seed)
         self.register_buffer("weights", _frequencies(image_shape, features // 2, rng), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        """The device that rows are computed on."""
+        return self.weights.device
+
+    def cells(self, num_classes: int) -> int:
+        """Return how many sums there are: one a class."""
+        return num_classes
+
+    def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows (N, dimension) of `images` and the sum (N,) that each belongs to: that of its class."""
+        return self(images), labels
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the rows (N, dimension) of `images` (N, C, H, W); differentiable."""
         images = torch.nan_to_num(images, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-1.0, 1.0)

@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant(
         name="warm-start-forgotten-in-calibration",
         breaks="the steps' noise leaves room for what the warm start costs",
-        file=_PLAN,
+        file="fedgan/privacy/plan_noise.py",
         before="[*warm_start, SelfComposed(",
         after="[SelfComposed(",
         killed_by=(f"{_PLAN_TESTS}::test_warm_start_and_steps_together_spend_epsilon_tightly",),

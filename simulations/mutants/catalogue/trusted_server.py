@@ -180,7 +180,7 @@ MUTANTS = (
         name="warm-start-of-exact-sums",
         breaks="exact embeddings get the server's noise before anything is made of them",
         file=_EMBEDDINGS,
-        before="add_noise(self.sums, warm_start.noise_std, noise)",
+        before="add_noise(self.sums, std, noise)",
         after="self.sums",
         killed_by=(f"{_CLIENTS}::test_the_servers_noise_enters_the_warm_start_once",),
     ),

@@ -8,6 +8,9 @@ _VAULT = "fedgan/federation/vault.py"
 _FEATURES = "fedgan/training/warm_start/features.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _EMBEDDING_TESTS = "tests/training/warm_start/test_embedding.py"
+_MOMENTS = "fedgan/training/warm_start/moments.py"
+_MOMENT_TESTS = "tests/training/warm_start/test_moments.py"
+_MIXTURE_TESTS = "tests/federation/test_mixture_warm_start.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
 _NOISY = "add_noise(sums, std, self._noise)"
 
@@ -62,8 +65,8 @@ MUTANTS = (
         name="record-in-every-class",
         breaks="a record enters the sum of one class only",
         file="fedgan/training/warm_start/embedding.py",
-        before="sums.index_add_(0, labels.cpu(), rows)",
-        after="sums += rows.sum(0)",
+        before="sums.index_add_(0, cells.cpu(), rows.cpu().double())",
+        after="sums += rows.cpu().double().sum(0)",
         killed_by=(f"{_EMBEDDING_TESTS}::test_one_record_moves_the_sums_by_at_most_one",),
     ),
     Mutant(
@@ -76,6 +79,60 @@ MUTANTS = (
         killed_by=(
             f"{_VAULT_TESTS}::test_embed_is_charged_before_any_record_is_read",
             f"{_VAULT_TESTS}::test_a_second_warm_start_is_over_the_budget",
+        ),
+    ),
+    Mutant(
+        name="long-moment-rows",
+        breaks="a record far from every centre adds a row of norm at most 1",
+        file=_MOMENTS,
+        before="offsets / norms.clamp(min=1.0)",
+        after="offsets",
+        killed_by=(
+            f"{_MOMENT_TESTS}::test_a_far_record_has_a_row_of_norm_one",
+            f"{_MOMENT_TESTS}::test_one_record_moves_the_sums_by_at_most_one",
+        ),
+    ),
+    Mutant(
+        name="moments-weigh-too-much",
+        breaks="counts, means and products together have norm at most 1",
+        file=_MOMENTS,
+        before="sqrt(1 - 2 * 0.25**2)",
+        after="1.0",
+        killed_by=(f"{_MOMENT_TESTS}::test_a_far_record_has_a_row_of_norm_one[2]",),
+    ),
+    Mutant(
+        name="cells-about-the-batch",
+        breaks="which cell a record is in depends on that record alone",
+        file=_MOMENTS,
+        before="coordinates = coordinates / radii[labels, None]",
+        after="coordinates = (coordinates - coordinates.mean(0)) / radii[labels, None]",
+        killed_by=(f"{_MOMENT_TESTS}::test_a_record_is_placed_without_regard_to_the_others",),
+    ),
+    Mutant(
+        name="hostile-cells-pass",
+        breaks="cells of a server's making, whatever their numbers, make no row longer",
+        file=_MOMENTS,
+        before="torch.nan_to_num(coordinates[:, None] - centres[labels])",
+        after="(coordinates[:, None] - centres[labels])",
+        killed_by=(f"{_MOMENT_TESTS}::test_no_cells_make_a_row_longer[nan-centres]",),
+    ),
+    Mutant(
+        name="stage-uncharged",
+        breaks="every release of the warm start is charged",
+        file=_VAULT,
+        before="event = plan.warm_start_event(stage) if self._private else None",
+        after="event = plan.warm_start_event(stage) if self._private and stage != 1 else None",
+        killed_by=(f"{_MIXTURE_TESTS}::test_every_release_is_charged_with_its_own_noise",),
+    ),
+    Mutant(
+        name="every-release-as-if-alone",
+        breaks="releases of one warm start share its precision",
+        file="fedgan/privacy/plan.py",
+        before="self.warm_start_noise / math.sqrt(self.warm_start_shares[stage])",
+        after="self.warm_start_noise",
+        killed_by=(
+            "tests/privacy/test_plan.py::test_a_warm_start_of_several_releases_costs_what_one_costs",
+            f"{_MIXTURE_TESTS}::test_every_release_is_charged_with_its_own_noise",
         ),
     ),
     Mutant(

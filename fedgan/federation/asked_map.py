@@ -1,0 +1,43 @@
+"""What a request of the warm start asks sums of, checked before anything is charged for it."""
+
+from __future__ import annotations
+
+import torch
+
+from fedgan.federation.checks import arrays_fault
+from fedgan.federation.requests import EmbedRequest, Refusal
+from fedgan.models import ImageShape
+from fedgan.training.warm_start import Cells, FeatureMap, LocalMoments
+
+_MOST_CELLS = 4096
+
+
+def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> FeatureMap | LocalMoments:
+    """Return the map from a record to its row that `request` asks for; a row has norm at most 1 whatever it says.
+
+    Raises:
+        Refusal: the order is unknown, or the cells do not fit the images, are too many, or are not finite.
+    """
+    if request.order == 0:
+        return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
+    arrays = request.arrays
+    if request.order not in (1, 2) or arrays.keys() != {"origins", "bases", "centres", "radii"}:
+        raise Refusal(Refusal.BAD_REQUEST)
+    coefficients, centres, bases = (
+        LocalMoments.coefficients(image_shape),
+        arrays["centres"].shape,
+        arrays["bases"].shape,
+    )
+    if len(centres) != 3 or not 1 <= centres[1] <= _MOST_CELLS or not 1 <= centres[2] <= coefficients:
+        raise Refusal(Refusal.BAD_REQUEST)
+    whole = bases == (0, 0, 0)
+    expected = {
+        "origins": (num_classes, coefficients),
+        "bases": (0, 0, 0) if whole else (num_classes, centres[2], coefficients),
+        "centres": (num_classes, centres[1], coefficients if whole else centres[2]),
+        "radii": (num_classes,),
+    }
+    if arrays_fault(arrays, expected) or not (arrays["radii"] > 0).all():
+        raise Refusal(Refusal.BAD_REQUEST)
+    cells = Cells(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    return LocalMoments(image_shape, cells, request.order)

@@ -1,0 +1,164 @@
+"""Fits a mixture generator to releases of local moments, stage by stage: post-processing, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from fedgan.models.families.mixture import MixtureGenerator
+from fedgan.training.warm_start.components import component_factors
+from fedgan.training.warm_start.moments import Cells, LocalMoments
+from fedgan.training.warm_start.readings import Readings, read
+from fedgan.training.warm_start.shrinkage import clean_spectrum, kept_share
+
+_SPREAD_RADIUS = 0.4
+"""Radius about a class's mean within which records count in full, over the largest norm an image can have."""
+
+_MOST_COORDINATES = 32
+_FEWEST_COORDINATES = 4
+_SPREAD = 0.9
+"""Standard deviation of the first centres over that of the class."""
+
+
+class MixtureFit:
+    """The server's side of the warm start by local moments.
+
+    Stage 0 releases class means, stage 1 second moments about them, from which each class gets coordinates: the
+    directions of its spread that stand out of the noise. Each class is then divided into as many cells as the generator
+    has components, at first about random centres; the stages between move the centres to the means of their cells
+    (Lloyd's algorithm), and the last one releases mean and second moments of every cell, for the components.
+    Nothing here reads a record, so the noise of the releases is all that privacy needs.
+
+    Args:
+        generator: gets the components at the end.
+        stages: number of releases, at least 3.
+        rng_of: CPU generator of a stage, which draws centres; the same for every run of a seed.
+
+    Attributes:
+        stage: releases absorbed so far.
+    """
+
+    def __init__(self, generator: MixtureGenerator, *, stages: int, rng_of: Callable[[int], torch.Generator]) -> None:
+        self._generator = generator
+        self._stages = stages
+        self._rng_of = rng_of
+        self.stage = 0
+        channels, height, width = generator.image_shape
+        self._largest = sqrt(channels * height * width)
+        classes, coefficients = generator.num_classes, generator.means.shape[2]
+        self._cells = Cells(
+            origins=torch.zeros(classes, coefficients),
+            bases=torch.zeros(0, 0, 0),
+            centres=torch.zeros(classes, 1, coefficients),
+            radii=torch.full((classes,), self._largest),
+        )
+
+    @property
+    def order(self) -> int:
+        """Order of the moments that the next stage releases."""
+        return 2 if self.stage in (1, self._stages - 1) else 1
+
+    @property
+    def done(self) -> bool:
+        """Whether every release is in and the generator has its components."""
+        return self.stage == self._stages
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the cells of the next stage, as a request carries them and a checkpoint keeps them."""
+        return dict(vars(self._cells))
+
+    def load(self, stage: int, arrays: dict[str, Tensor]) -> None:
+        """Go on after `stage` releases with the cells in `arrays`."""
+        self.stage, self._cells = stage, Cells(**arrays)
+
+    def moments(self) -> LocalMoments:
+        """Return what the next stage releases sums of."""
+        return LocalMoments(self._generator.image_shape, self._cells, self.order)
+
+    def absorb(self, sums: Tensor, noise_std: float) -> None:
+        """Move on by the total of a stage's noisy sums.
+
+        Args:
+            sums: (classes * cells, dimension) float64.
+            noise_std: standard deviation of the noise in each coordinate; 0 for none.
+        """
+        readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
+        if self.stage == 0:
+            self._cells = self._about_the_means(readings)
+        elif self.stage == 1:
+            self._cells = self._in_coordinates(readings)
+        elif self.stage < self._stages - 1:
+            self._move_centres(readings)
+        else:
+            self._finish(readings)
+        self.stage += 1
+
+    def _about_the_means(self, readings: Readings) -> Cells:
+        origins = (readings.means[:, 0] * self._largest).float()
+        radii = torch.full_like(self._cells.radii, _SPREAD_RADIUS * self._largest)
+        return Cells(origins, self._cells.bases, self._cells.centres, radii)
+
+    def _in_coordinates(self, readings: Readings) -> Cells:
+        covariances, noise = readings.covariances[:, 0], readings.product_noise[:, 0]
+        weights = readings.counts[:, 0] / readings.counts.sum()
+        pooled = (weights[:, None, None] * covariances).sum(0)
+        pooled_noise = float((weights * noise).square().sum().sqrt())
+        size = len(pooled)
+        kept = kept_share(covariances - pooled, noise, size * (size + 1) // 2)
+        spectra = [
+            clean_spectrum(
+                pooled + share * (covariance - pooled),
+                sqrt((float(share) * float(own)) ** 2 + ((1 - float(share)) * pooled_noise) ** 2),
+            )
+            for covariance, share, own in zip(covariances, kept, noise, strict=True)
+        ]
+        resolved = max(int((values > 0).sum()) for values, _ in spectra)
+        count = min(max(resolved, _FEWEST_COORDINATES), _MOST_COORDINATES, size)
+        values = torch.stack([values[:count] for values, _ in spectra]).clamp(min=1e-6)  # (classes, count)
+        totals = values.sum(1).sqrt()
+        shape = (len(values), self._generator.means.shape[1], count)
+        centres = torch.randn(shape, generator=self._rng_of(self.stage), dtype=torch.float64)
+        centres = centres * _SPREAD * (values.sqrt() / totals[:, None])[:, None]
+        return Cells(
+            origins=self._cells.origins,
+            bases=torch.stack([vectors[:count] for _, vectors in spectra]).float(),
+            centres=centres.float(),
+            radii=(totals * _SPREAD_RADIUS * self._largest).float(),
+        )
+
+    def _move_centres(self, readings: Readings) -> None:
+        centres = self._cells.centres.double() + readings.means
+        rng = self._rng_of(self.stage)
+        for label, counts in enumerate(readings.raw_counts):
+            empty = counts < readings.count_floor
+            if bool(empty.any()) and not bool(empty.all()):
+                chosen = torch.multinomial(counts.clamp(min=0.0), int(empty.sum()), replacement=True, generator=rng)
+                jitter = torch.randn(len(chosen), centres.shape[2], generator=rng, dtype=torch.float64)
+                spread = self._cells.centres[label].double().std(0, correction=0)
+                centres[label, empty] = centres[label, chosen] + 0.3 * jitter * spread
+        self._cells = Cells(self._cells.origins, self._cells.bases, centres.float(), self._cells.radii)
+
+    def _finish(self, readings: Readings) -> None:
+        cells = self._cells
+        bases, radii = cells.bases.double(), cells.radii.double()
+        weights = torch.where(readings.raw_counts < readings.count_floor, 0.0, readings.raw_counts)
+        weights = torch.where((weights > 0).any(1, keepdim=True), weights, torch.ones_like(weights))
+        centres = cells.centres.double() + readings.means
+        factors = component_factors(readings, weights, self._generator.latent_dim - 1)
+        self._generator.set_components(
+            weights.float(),
+            (cells.origins.double()[:, None] + radii[:, None, None] * (centres @ bases)).float(),
+            (radii[:, None, None, None] * (factors @ bases[:, None])).float(),
+        )
+
+
+def most_numbers(generator: MixtureGenerator, stages: int) -> int:
+    """Return how many numbers all releases of one client have together, at most."""
+    classes, components, coefficients = generator.means.shape
+    coordinates = min(_MOST_COORDINATES, coefficients)
+    means, moments = (1 + coefficients, 1 + coefficients + coefficients * (coefficients + 1) // 2)
+    centres, cells = (1 + coordinates, 1 + coordinates + coordinates * (coordinates + 1) // 2)
+    return classes * (means + moments + components * ((stages - 3) * centres + cells))

@@ -1,0 +1,190 @@
+"""The warm start by local moments: every release is charged, carries its noise, and is asked for once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fedgan.audit.budget import audit_budget
+from fedgan.config import Config
+from fedgan.data.dataset import ImageDataset
+from fedgan.errors import UsageError
+from fedgan.federation.checkpoint import save_checkpoint
+from fedgan.federation.combinations import check_warm_start
+from fedgan.federation.requests import EmbedRequest, Refusal
+from fedgan.federation.vault import Vault
+from fedgan.privacy.events import Gaussian
+from fedgan.privacy.ledger import read_ledger
+from fedgan.training.warm_start import Cells, LocalMoments, embed, stage_shares
+
+SHARES = stage_shares(4)
+MIXTURE = (
+    "model.name='mixture'",
+    "model.width=3",
+    "model.latent_dim=5",
+    "training.warm_start='mixture'",
+    "training.warm_start_stages=4",
+)
+NO_LEVEL = "privacy.level='none'"
+SIGMAS = 5.7
+
+MakeVault = Callable[..., Vault]
+
+
+def cells() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "origins": rng.standard_normal((4, 64), dtype=np.float32),
+        "bases": rng.standard_normal((4, 6, 64), dtype=np.float32) / 8,
+        "centres": rng.standard_normal((4, 2, 6), dtype=np.float32),
+        "radii": np.full(4, 8.0, np.float32),
+    }
+
+
+def request(stage: int, order: int = 2, **changes: Any) -> EmbedRequest:
+    return EmbedRequest("run-1", 0, 0, stage=stage, order=order, arrays={**cells(), **changes})
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "generator.safetensors").read_bytes()
+
+
+@pytest.mark.privacy
+def test_every_release_is_charged_with_its_own_noise(make_vault: MakeVault, tmp_path: Path) -> None:
+    vault = make_vault(warm_start_shares=SHARES)
+    for stage in range(4):
+        release = vault.embed(request(stage, order=1 + stage % 2))
+        assert release.noise_std == vault._plan.warm_start_multiplier(stage)
+    lines = read_ledger(tmp_path / "ledgers" / "client-00000.jsonl")
+    wanted = [Gaussian(vault._plan.warm_start_noise / math.sqrt(share)) for share in SHARES]
+    assert [line.event for line in lines if line.event] == wanted
+
+
+@pytest.mark.privacy
+def test_one_release_too_many_is_over_the_budget(make_vault: MakeVault) -> None:
+    vault = make_vault(warm_start_shares=SHARES, warm_start_share=0.97)
+    for stage in range(4):
+        vault.embed(request(stage))
+    with pytest.raises(Refusal, match=Refusal.BUDGET_SPENT):
+        vault.embed(request(3, order=1))
+
+
+@pytest.mark.privacy
+def test_a_release_carries_the_noise_of_its_stage(make_vault: MakeVault, records: ImageDataset) -> None:
+    vault = make_vault(warm_start_shares=SHARES)
+    arrays = {name: torch.from_numpy(array) for name, array in cells().items()}
+    for stage in (0, 3):
+        release = vault.embed(request(stage))
+        clean = embed(records, LocalMoments((1, 8, 8), Cells(**arrays), 2)).numpy()
+        draws = (release.arrays["embedding"] - clean).ravel() / vault._plan.warm_start_multiplier(stage)
+        assert release.arrays["embedding"].shape == (8, 1 + 6 + 21)
+        assert abs(draws.mean()) < SIGMAS / math.sqrt(draws.size)
+        assert abs(draws.var() - 1) < SIGMAS * math.sqrt(2 / draws.size)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(4),
+        request(-1),
+        request(0, order=3),
+        request(0, origins=np.zeros((4, 63), np.float32)),
+        request(0, centres=np.full((4, 2, 6), np.nan, np.float32)),
+        request(0, centres=np.zeros((4, 2, 65), np.float32)),
+        request(0, radii=np.zeros(4, np.float32)),
+        request(0, more=np.zeros(1, np.float32)),
+        replace(request(0), arrays={}),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_uncharged(
+    make_vault: MakeVault, asked: EmbedRequest, tmp_path: Path
+) -> None:
+    with pytest.raises(Refusal, match=Refusal.BAD_REQUEST):
+        make_vault(warm_start_shares=SHARES).embed(asked)
+    assert not (tmp_path / "ledgers").exists()
+
+
+@pytest.mark.privacy
+def test_a_run_spends_what_it_planned(
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = tiny_config(*MIXTURE, "federation.rounds=1")
+    run(config, tmp_path / "run")
+    ledgers = sorted((tmp_path / "run" / "ledgers").glob("*.jsonl"))
+    report = audit_budget(ledgers, delta=1e-4, accountant="rdp")
+    assert [client.charges for client in report.clients] == [5, 5, 5]
+    assert 0.97 * 10 < report.epsilon <= 10
+
+
+@pytest.mark.parametrize("saves", range(2, 6))
+def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    saves: int,
+) -> None:
+    config = tiny_config(*MIXTURE, NO_LEVEL, "federation.rounds=1")
+    run(config, tmp_path / "whole")
+    done = []
+
+    def save_and_die(*arguments: Any) -> Path:
+        done.append(save_checkpoint(*arguments))
+        if len(done) == saves:
+            raise KeyboardInterrupt
+        return done[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fedgan.federation.run.save_checkpoint", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "broken")
+    run(config, tmp_path / "broken", resume=True)
+    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize(
+    "trusted",
+    [
+        ("federation.algorithm='fedsgd'", "federation.local_steps=1"),
+        ("federation.algorithm='dp_fedavg_gan'", "privacy.level='client'", "privacy.delta=1e-2"),
+    ],
+)
+def test_a_trusted_server_adds_the_noise_of_each_release(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: tuple[str, ...],
+) -> None:
+    added: list[float] = []
+
+    def noted(values: torch.Tensor, std: float, noise: Any) -> torch.Tensor:
+        added.append(std)
+        return values
+
+    monkeypatch.setattr("fedgan.federation.embeddings.add_noise", noted)
+    config = tiny_config(*MIXTURE, *trusted, "privacy.trust='aggregator'", "federation.rounds=0")
+    run(config, tmp_path / "run")
+    charged = [
+        line.event.noise_multiplier
+        for line in read_ledger(tmp_path / "run" / "ledgers" / "client-00000.jsonl")
+        if isinstance(line.event, Gaussian)
+    ]
+    assert added == charged
+    assert len(charged) == 4
+
+
+def test_what_does_not_go_together_is_said() -> None:
+    with pytest.raises(UsageError, match=r"model\.name = 'mlp'"):
+        check_warm_start(warm_start="mixture", model="mlp", anchor_weight=0.0)
+    with pytest.raises(UsageError, match=r"training\.anchor_weight = 1"):
+        check_warm_start(warm_start="mixture", model="mixture", anchor_weight=1.0)
+    check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0)
