@@ -107,6 +107,13 @@ class Federation(Table):
     fraction: Fraction = 1.0
     """Part of the clients asked in a round; at level "client" the chance with which each client takes part in one."""
     aggregation: Text = "mean"
+    """How the clients' releases become one: a name in the registry of rules."""
+    trimmed_part: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    """Of "trimmed_mean": the part of the values of a coordinate that is left out at each end."""
+    faulty_clients: Count = 1
+    """Of "krum": the number f of a round's clients that it withstands, of more than 2 f + 2."""
+    krum_kept: PositiveCount = 1
+    """Of "krum": how many clients it keeps and averages; more than 1 is Multi-Krum."""
     minimum_clients: PositiveCount = 1
     """A round with fewer good replies than this changes nothing."""
     time_limit: NotNegative = 0.0

@@ -39,9 +39,11 @@ def check_combination(
             "which sends one gradient sum a round: give 1",
             "federation.local_steps",
         )
-    if (summed or level == "client") and aggregation != "mean":
+    if trust == "aggregator" and level != "none" and aggregation != "mean":
         raise UsageError(
-            f"federation.aggregation = {aggregation!r} does not go with sums of clipped contributions: give 'mean'",
+            f"federation.aggregation = {aggregation!r} does not go with privacy.trust = 'aggregator': the "
+            "server's noise is that of a sum of clipped contributions, to which one record or client adds no more than "
+            "the clip; no such bound holds for other rules; give 'mean' or privacy.trust = 'local'",
             "federation.aggregation",
         )
     if level == "record" and trust == "aggregator" and not summed:

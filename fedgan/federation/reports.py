@@ -20,6 +20,7 @@ class RoundReport:
         fake_accuracy: the discriminator's accuracy on generated images in this round, or None without generator steps.
         discriminator_steps: discriminator steps for each generator step in this round.
         heads: the ledgers' head hashes that came with the releases, by name.
+        unchanged: why the round left the networks as they were, or "".
     """
 
     round: int
@@ -29,6 +30,7 @@ class RoundReport:
     fake_accuracy: float | None = None
     discriminator_steps: int = 0
     heads: dict[str, str] = field(default_factory=dict)
+    unchanged: str = ""
 
 
 def heads_of(releases: Sequence[Release]) -> dict[str, str]:

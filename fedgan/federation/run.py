@@ -139,6 +139,7 @@ class _Recorder:
                 "round": report.round,
                 "clients": report.clients,
                 "refused": report.refused,
+                "unchanged": report.unchanged,
                 "discriminator_steps": report.discriminator_steps,
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,

@@ -202,7 +202,9 @@ class Server:
         secret = self.step.secret_cohort
         discriminator_steps = self.ladder.discriminator_steps
         progress = GeneratorProgress()
-        if secret or len(good) >= self._minimum_clients:
+        needed = 0 if secret else max(self._minimum_clients, self.step.least)
+        unchanged = f"{len(good)} good replies where {needed} are needed" if len(good) < needed else ""
+        if not unchanged:
             self.step.move(self.gan, good, round_number=number, records=records)
             progress = self._algorithm.server_update(self._server_round(good))
             self.ladder = self.ladder.after(progress.accuracy, progress.steps)
@@ -216,6 +218,7 @@ class Server:
             fake_accuracy=progress.accuracy if progress.steps else None,
             discriminator_steps=discriminator_steps,
             heads={} if secret else heads_of(good),
+            unchanged=unchanged,
         )
 
     @property

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 from fedgan.config import Config
-from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.aggregation import AGGREGATIONS, Assumptions
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.requests import Description
@@ -70,6 +70,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
 
 def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | None, noise: NoiseSource) -> ServerStep:
     algorithm, privacy = ALGORITHMS[config.federation.algorithm], config.privacy
+    aggregation = AGGREGATIONS[config.federation.aggregation]
     if algorithm.releases == "gradient_sum":
         return GradientStep(
             gan,
@@ -80,10 +81,22 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
             noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
             noise=noise,
             seed=config.seed,
+            aggregation=None if config.federation.aggregation == "mean" else aggregation,
+            assumptions=assumptions_of(config),
         )
     if plan is not None and plan.level == "client":
         return ClippedUpdates(algorithm.returns, plan=plan, quantile=privacy.clip_quantile, noise=noise)
-    return NetworkAverage(algorithm.returns, AGGREGATIONS[config.federation.aggregation])
+    return NetworkAverage(algorithm.returns, aggregation, assumptions_of(config))
+
+
+def assumptions_of(config: Config) -> Assumptions:
+    """Return what aggregation rules may assume of the clients of `config`."""
+    federation = config.federation
+    return Assumptions(
+        trimmed_part=federation.trimmed_part,
+        faulty_clients=federation.faulty_clients,
+        krum_kept=federation.krum_kept,
+    )
 
 
 def _fake_gradient(config: Config, noise: NoiseSource) -> GradientRule:

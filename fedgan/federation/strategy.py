@@ -247,3 +247,5 @@ class GanStrategy(Strategy):
 def _log_refusals(report: RoundReport) -> None:
     for client, reason in report.refused.items():
         _LOGGER.warning("round %d goes on without client %s: %s", report.round, client, reason)
+    if report.unchanged:
+        _LOGGER.warning("round %d changes nothing: %s", report.round, report.unchanged)

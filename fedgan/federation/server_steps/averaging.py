@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from fedgan.federation.aggregation import Aggregation
+from fedgan.federation.aggregation import USUAL, Aggregation, Assumptions
 from fedgan.federation.arrays import load_network, networks_of, select
 from fedgan.federation.requests import Release
 from fedgan.training.gan import Gan
@@ -17,14 +17,20 @@ class NetworkAverage:
 
     Args:
         networks: names of the networks that come back.
-        aggregation: how arrays of several clients become one.
+        aggregation: how networks of several clients become one.
+        assumptions: what `aggregation` assumes of the clients.
+
+    Attributes:
+        least: fewest releases that the rule can merge.
     """
 
     secret_cohort = False
 
-    def __init__(self, networks: Sequence[str], aggregation: Aggregation) -> None:
+    def __init__(self, networks: Sequence[str], aggregation: Aggregation, assumptions: Assumptions = USUAL) -> None:
+        self.least = aggregation.least(assumptions)
         self._networks = tuple(networks)
         self._aggregation = aggregation
+        self._assumptions = assumptions
 
     def expected(self, gan: Gan) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the networks."""
@@ -32,9 +38,7 @@ class NetworkAverage:
 
     def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
         """Load the merged arrays."""
-        merged = {
-            name: self._aggregation([release.arrays[name] for release in releases]) for name in releases[0].arrays
-        }
+        merged = self._aggregation.merge([release.arrays for release in releases], self._assumptions)
         for name in self._networks:
             load_network(name, gan.network(name), select(merged, [name]))
 

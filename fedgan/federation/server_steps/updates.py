@@ -49,6 +49,7 @@ class ClippedUpdates:
     """
 
     secret_cohort = True
+    least = 0
 
     def __init__(self, networks: Sequence[str], *, plan: PrivacyPlan, quantile: float, noise: NoiseSource) -> None:
         if quantile and not plan.count_noise:
