@@ -114,6 +114,15 @@ class Federation(Table):
     """Of "krum": the number f of a round's clients that it withstands, of more than 2 f + 2."""
     krum_kept: PositiveCount = 1
     """Of "krum": how many clients it keeps and averages; more than 1 is Multi-Krum."""
+    server_optimizer: Text = "none"
+    """What the server makes of the clients' aggregated change (not with "fedsgd", where it runs Adam in any case)."""
+    server_learning_rate: Positive = 0.01
+    server_beta1: Decay = 0.9
+    server_beta2: Decay = 0.99
+    server_tau: Positive = 1e-3
+    """Of adaptive server optimisers: what is added to the root of the second moment, which begins at its square."""
+    proximal: NotNegative = 0.0
+    """FedProx: mu of mu/2 ||w - w_t||^2, which ties a client's networks to those it was sent; 0 for none."""
     minimum_clients: PositiveCount = 1
     """A round with fewer good replies than this changes nothing."""
     time_limit: NotNegative = 0.0

@@ -9,6 +9,7 @@ from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import cohort_size
 from fedgan.federation.combinations import check_combination
+from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
 from fedgan.federation.server_setup import assumptions_of
 from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
@@ -21,6 +22,7 @@ def check_names(config: Config) -> None:
     for registry, name in (
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
+        (SERVER_OPTIMIZERS, config.federation.server_optimizer),
         (LOSSES, config.loss.name),
         (PENALTIES, config.loss.penalty),
         (ENGINES, config.privacy.clipping_engine),
@@ -39,6 +41,8 @@ def check_names(config: Config) -> None:
         penalty=config.loss.penalty,
         local_steps=config.federation.local_steps,
         aggregation=config.federation.aggregation,
+        server_optimizer=config.federation.server_optimizer,
+        proximal=config.federation.proximal,
         minimum_clients=config.federation.minimum_clients,
         clip_quantile=config.privacy.clip_quantile,
     )

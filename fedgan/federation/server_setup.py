@@ -12,6 +12,7 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
+from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
 from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
@@ -85,8 +86,28 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
             assumptions=assumptions_of(config),
         )
     if plan is not None and plan.level == "client":
-        return ClippedUpdates(algorithm.returns, plan=plan, quantile=privacy.clip_quantile, noise=noise)
-    return NetworkAverage(algorithm.returns, aggregation, assumptions_of(config))
+        return ClippedUpdates(
+            algorithm.returns,
+            plan=plan,
+            quantile=privacy.clip_quantile,
+            noise=noise,
+            optimizer=_server_optimizer(config, gan),
+        )
+    return NetworkAverage(algorithm.returns, aggregation, assumptions_of(config), _server_optimizer(config, gan))
+
+
+def _server_optimizer(config: Config, gan: Gan) -> ServerOptimizer | None:
+    federation = config.federation
+    rule = SERVER_OPTIMIZERS[federation.server_optimizer]
+    if rule is None:
+        return None
+    constants = Constants(
+        learning_rate=federation.server_learning_rate,
+        beta1=federation.server_beta1,
+        beta2=federation.server_beta2,
+        tau=federation.server_tau,
+    )
+    return ServerOptimizer(rule, constants, gan, ALGORITHMS[federation.algorithm].returns)
 
 
 def assumptions_of(config: Config) -> Assumptions:
