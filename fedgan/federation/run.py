@@ -78,6 +78,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
+        absence=config.federation.absence,
         observer=_Recorder(folder, ledgers, heads, observer),
         fault_of=terms.copies.fault if terms.copies and is_private(config) else lambda release: None,
     )

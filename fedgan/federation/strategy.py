@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from fedgan.errors import BudgetError, FedganError
-from fedgan.federation.cohort import cohort_size, cohorts
+from fedgan.federation.cohort import absentees, cohort_size, cohorts
 from fedgan.federation.exchange import exchange, messages_for, read_answers
 from fedgan.federation.records import quoted, to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
@@ -93,6 +93,7 @@ class GanStrategy(Strategy):
         fraction: part of the clients asked in a round, in (0, 1].
         rounds: rounds of the whole run.
         seed: orders the clients.
+        absence: chance with which a client of a round is not there to be asked, in a simulation; in [0, 1).
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
         fault_of: a last look at each release; what it returns is why it is left out.
@@ -108,6 +109,7 @@ class GanStrategy(Strategy):
         seed: int,
         time_limit: float,
         observer: Recorder,
+        absence: float = 0.0,
         fault_of: Callable[[Release], str | None] = lambda release: None,
     ) -> None:
         self._server = server
@@ -118,6 +120,7 @@ class GanStrategy(Strategy):
         self._rounds = rounds
         self._time_limit = time_limit
         self._observer = observer
+        self._absent = [absentees(sorted(clients), absence, number, seed) for number in range(1, rounds + 1)]
         self._fault_of = fault_of
         self._spent: set[str] = set()
         self.stopped = ""
@@ -158,7 +161,8 @@ class GanStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
-        cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
+        missing = self._spent | self._absent[server_round - 1]
+        cohort = [name for name in self._cohorts[server_round - 1] if name not in missing]
         content = to_records(self._server.train_request())
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
@@ -217,6 +221,8 @@ class GanStrategy(Strategy):
         report = self._absorb(grid.send_and_receive(messages, timeout=timeout), asked)
         _log_refusals(report)
         self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
+        absent = self._absent[report.round - 1] & set(self._cohorts[report.round - 1])
+        report.refused.update(dict.fromkeys(sorted(absent), "absent"))
         self._observer.after_round(self._server, report, monotonic() - begun)
         if len(self._spent) == len(self._clients):
             self.stopped = "no client has budget left"
