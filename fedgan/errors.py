@@ -27,6 +27,10 @@ class UsageError(FedganError, ValueError):
         self.key = key
 
 
+class ClockError(FedganError):
+    """This machine's clock is behind a ledger that it would go on with (exit code 1)."""
+
+
 class BudgetError(FedganError):
     """A privacy budget is exceeded or spent (exit code 3)."""
 

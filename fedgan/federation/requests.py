@@ -107,7 +107,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     SITS_OUT = "sits_out"
     AGAINST_POLICY = "against_policy"
     UNAVAILABLE = "unavailable"
-    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE})
+    CLOCK_BEHIND = "clock_behind"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE, CLOCK_BEHIND})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -6,7 +6,6 @@ import errno
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,28 +133,6 @@ def test_part_of_a_line_is_taken_back(
     with pytest.raises(FedganError, match="cannot be written, so nothing is computed: refused"):
         site.embed(REQUEST)
     assert (computed, path.read_bytes()) == ([], before)
-
-
-def test_a_clock_that_goes_back_is_reported_and_costs_no_charge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock(datetime):
-        hours = iter((9, 10, 8, 11))
-
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2026, 1, 1, next(cls.hours), tzinfo=UTC)
-
-    monkeypatch.setattr(ledgers, "datetime", Clock)
-    path = tmp_path / "client-00000.jsonl"
-    with Ledger.open(path, client="00000", dataset=b"digest", records=100_000) as ledger:
-        for number in range(3):
-            ledger.charge(Gaussian(2.0), round=number, **CHARGE | {"delta": 1e-6})
-    assert [line.row["time"][11:13] for line in read_ledger(path)] == ["09", "10", "08", "11"]
-    report = verify([path])
-    assert report.intact
-    assert [warning.line for warning in report.warnings] == [3]
-    assert "time" in report.warnings[0].what
 
 
 def test_a_run_on_a_read_only_disk_is_one_line(

@@ -7,6 +7,7 @@ import logging
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -26,6 +27,7 @@ from fedgan.federation.requests import Description, Refusal, TrainRequest
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import plan_of, training_of
 from fedgan.federation.vault import Vault
+from fedgan.privacy import ledger_clock
 from fedgan.privacy.ledger import read_ledger
 
 pytestmark = pytest.mark.privacy
@@ -216,3 +218,24 @@ def test_a_path_too_long_for_a_socket_is_refused(site: SiteFolder) -> None:
     service = VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals))
     with pytest.raises(UsageError, match="at most 107 bytes"):
         listen(service, site.private / ("x" * 100) / "socket")
+
+
+def test_a_clock_behind_the_ledger_has_its_own_code_and_the_site_reads_why(
+    serve: Serve, configure: Configure, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(UTC) + timedelta(days=1)
+
+    config = configure("training.warm_start='none'")
+    vault = serve(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_clock, "datetime", Tomorrow)
+        vault.train(train_request(config))
+    before = site.ledger.read_bytes()
+    assert refused(lambda: vault.train(train_request(config, round=2))) == Refusal.CLOCK_BEHIND
+    (refusal,) = refusals(site)
+    assert refusal["code"] == "clock_behind"
+    assert refusal["reason"].startswith(f"{site.ledger}: the last line of client 00000 was written at ")
+    assert site.ledger.read_bytes() == before
