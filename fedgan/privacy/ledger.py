@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fedgan.errors import IntegrityError, UsageError
-from fedgan.files import write_bytes
-from fedgan.privacy.commitment import commitment, write_all
+from fedgan.files import write_all, write_bytes
+from fedgan.privacy.commitment import commitment
 from fedgan.privacy.events import Event
 from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_format import parse_line

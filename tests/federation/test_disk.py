@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fedgan import files
 from fedgan.audit.verify import verify
 from fedgan.cli.app import main
 from fedgan.config import Config, to_toml
@@ -23,6 +24,7 @@ from fedgan.federation.vault import Vault
 from fedgan.privacy import ledger as ledgers
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import Ledger, read_ledger
+from fedgan.runs import RunFolder
 
 pytestmark = pytest.mark.privacy
 
@@ -184,3 +186,56 @@ def test_a_disk_that_fills_up_under_a_run_is_one_line(
         main(["simulate", "--resume", "--output", str(disk / "run"), "--quiet"])
     assert exit_of.value.code == 0
     assert verify([disk / "run"]).intact
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints/round-00002.safetensors",
+        "checkpoints/round-00002.json",
+        "samples/round-00002.png",
+        "metrics.jsonl",
+        "generator.safetensors",
+        "generator.json",
+        "evaluation.json",
+    ],
+)
+def test_a_disk_that_fills_up_at_any_file_of_a_run_names_it(
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """Half of the content is written when the disk is full: none of it stays, and the run goes on from before."""
+    (tmp_path / "run.toml").write_text(to_toml(tiny_config("evaluation.metrics=logistic_regression")))
+    run, write_all = tmp_path / "run", files.write_all
+    target = run / name
+
+    def full(descriptor: int, content: bytes) -> None:
+        written = Path(f"/proc/self/fd/{descriptor}").readlink()
+        second_line = written == target and target.stat().st_size > 0
+        if second_line or (name != "metrics.jsonl" and written.name.startswith(f".{target.name}.")):
+            write_all(descriptor, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_all(descriptor, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_all", full)
+        with pytest.raises(SystemExit) as exit_of:
+            main(["simulate", str(tmp_path / "run.toml"), "--output", str(run), "--quiet"])
+    line = f"fedgan: {target}: cannot be written: No space left on device\n"
+    assert (exit_of.value.code, capfd.readouterr().err) == (1, line)
+    if name == "metrics.jsonl":
+        assert target.read_bytes().endswith(b"}\n")
+    else:
+        assert not target.exists()
+    assert list(run.rglob(".*")) == []
+    assert verify([run]).intact
+    with pytest.raises(SystemExit) as exit_of:
+        main(["simulate", "--resume", "--output", str(run), "--quiet"])
+    assert exit_of.value.code == 0
+    assert target.exists() == (name != "samples/round-00002.png")  # of rounds that are done no picture is drawn again
+    assert verify([run]).intact
+    rounds = [row["round"] for row in RunFolder(run).read_metrics()]
+    assert rounds == [0, 1, 2, 3]
