@@ -110,7 +110,7 @@ def _meet(grid: Grid, config: Config, terms: Terms) -> dict[str, Node]:
 
 def _keep_ledgers(clients: Mapping[str, Node], copies: LedgerCopies) -> None:
     for name, node in clients.items():
-        if fault := copies.keep(name, node.description.ledger):
+        if fault := copies.keep(name, node.description.ledger, signature=node.description.signature):
             raise IntegrityError(f"client {name}: {fault}")
 
 

@@ -134,6 +134,14 @@ MUTANTS = (
         killed_by=(f"{_TESTS}::test_the_salt_is_private_and_hides_the_digest",),
     ),
     Mutant(
+        name="unsigned-after-signed",
+        breaks="a site that has signed its ledger cannot be followed by an unsigned one, as a forger would send",
+        file="fedgan/federation/ledger_copies.py",
+        before='return "its ledger was signed before, and is not now" if before else None',
+        after="return None",
+        killed_by=("tests/federation/test_ledger_copies.py::test_who_has_signed_signs_for_good_with_the_same_key",),
+    ),
+    Mutant(
         name="clock-behind-overlooked",
         breaks="nothing is charged and nothing computed under a clock that is behind the ledger",
         file="fedgan/privacy/ledger_clock.py",
