@@ -18,6 +18,7 @@ from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
+from fedgan.federation.requests import Refusal
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import fraction_asked, ledger_path
@@ -78,7 +79,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
-        observer=_Recorder(folder, ledgers, heads, observer),
+        observer=_Recorder(folder, ledgers, heads, len(clients), observer),
         fault_of=terms.copies.fault if terms.copies and is_private(config) else lambda release: None,
     )
     strategy.start(grid, timeout=terms.round_timeout)
@@ -109,17 +110,20 @@ def _meet(grid: Grid, config: Config, terms: Terms) -> dict[str, Node]:
 
 def _keep_ledgers(clients: Mapping[str, Node], copies: LedgerCopies) -> None:
     for name, node in clients.items():
-        if fault := copies.keep(name, node.description.ledger):
+        if fault := copies.keep(name, node.description.ledger, signature=node.description.signature):
             raise IntegrityError(f"client {name}: {fault}")
 
 
 class _Recorder:
     """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
 
-    def __init__(self, folder: RunFolder, ledgers: Path, heads: dict[str, str], observer: Observer) -> None:
+    def __init__(
+        self, folder: RunFolder, ledgers: Path, heads: dict[str, str], clients: int, observer: Observer
+    ) -> None:
         self._folder = folder
         self._ledgers = ledgers
         self._heads = heads
+        self._clients = clients
         self._observer = observer
 
     def warm_start_step(self, step: int, steps: int) -> None:
@@ -134,6 +138,11 @@ class _Recorder:
         forget_releases(self._ledgers)
 
     def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
+        if _no_clock_is_right(server, report, self._clients):  # not saved: --resume asks for this round again
+            raise FedganError(
+                f"round {report.round}: every client's clock is behind its own ledger ({Refusal.CLOCK_BEHIND}): "
+                "set the clocks right, then go on with --resume"
+            )
         self._folder.append_metrics(
             {
                 "round": report.round,
@@ -147,6 +156,12 @@ class _Recorder:
         )
         self._save(server, report.heads)
         self._observer.after_round(server, report, seconds)
+
+
+def _no_clock_is_right(server: Server, report: RoundReport, clients: int) -> bool:
+    """Return whether everybody who was asked refused for a clock; a secret cohort is asked of all `clients`."""
+    everybody = len(report.refused) == clients if server.step.secret_cohort else not report.clients
+    return everybody and set(report.refused.values()) == {Refusal.CLOCK_BEHIND}
 
 
 def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:

@@ -19,6 +19,7 @@ from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.privacy.signature import load_private_key
@@ -228,6 +229,7 @@ class Sites:
 
         Raises:
             IntegrityError: a ledger is damaged, or its signature.
+            ClockError: the clock is behind a ledger's last line.
             UsageError: a torn one belongs to other records; the key is not usable, or another one signed a ledger.
         """
         key = self._signer
@@ -236,7 +238,9 @@ class Sites:
             if path.is_file():
                 if not path.read_bytes().endswith(b"\n"):
                     self.vault(index).repair_ledger()
-                check_signed(path, read_ledger(path), key)
+                lines = read_ledger(path)
+                check_signed(path, lines, key)
+                time_after(path, lines[-1])
 
     @cached_property
     def _training(self) -> LocalTraining:

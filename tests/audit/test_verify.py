@@ -64,7 +64,9 @@ def test_a_charge_that_can_be_true_is_none(tmp_path: Path, event: Event) -> None
     assert (report.intact, report.warnings) == (True, ())
 
 
-@pytest.mark.parametrize("change", [{"time": "yesterday"}, {"dataset": "ab"}, {"recovered": {"bytes": 0}}])
+@pytest.mark.parametrize(
+    "change", [{"time": "yesterday"}, {"time": "2026-13-01T00:00:00Z"}, {"dataset": "ab"}, {"recovered": {"bytes": 0}}]
+)
 def test_a_line_that_cannot_be_true_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
     path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
     opening = json.loads(path.read_text().splitlines()[0])
@@ -72,18 +74,29 @@ def test_a_line_that_cannot_be_true_is_named(tmp_path: Path, change: dict[str, A
     assert f"{path}:1: {next(iter(change))} " in only_fault(path)
 
 
-def test_a_clock_that_was_set_back_is_a_warning_alone(tmp_path: Path) -> None:
+def test_a_time_that_goes_back_is_a_fault_of_its_line(tmp_path: Path) -> None:
     path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
     opening, charged = map(json.loads, path.read_text().splitlines())
-    for times, warned in (
+    for times, faulty in (
         (("2026-01-02T00:00:00.5Z", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), 2),
         (("2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000001Z", "2026-01-02T00:00:00.000001Z"), 0),
     ):
         rows = zip((opening, charged, charged), times, strict=True)
         path.write_bytes(b"".join(resealed([row | {"time": time} for row, time in rows])))
-        report = verify([path])
-        assert report.intact
-        assert [finding.line for finding in report.warnings] == ([warned] if warned else [])
+        faults = verify([path]).faults
+        assert [fault.line for fault in faults] == ([faulty] if faulty else [])
+        assert all(fault.what.startswith(f"its time goes back: {times[1]} is before {times[0]},") for fault in faults)
+
+
+def test_a_ledger_from_the_future_is_a_warning(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
+    opening, charged = map(json.loads, path.read_text().splitlines())
+    path.write_bytes(b"".join(resealed([opening, charged | {"time": "2999-01-01T00:00:00Z"}])))
+    report = verify([path])
+    assert report.intact
+    (warning,) = report.warnings
+    assert warning.line == 2
+    assert "its time 2999-01-01T00:00:00Z lies " in warning.what
 
 
 def test_a_delta_that_publishes_records_is_a_warning(tmp_path: Path) -> None:
