@@ -108,7 +108,13 @@ class Federation(Table):
     """Part of the clients asked in a round; at level "client" the chance with which each client takes part in one."""
     aggregation: Text = "mean"
     minimum_clients: PositiveCount = 1
-    """A round with fewer good replies than this changes nothing."""
+    """A round with fewer good replies than this changes nothing, and is asked for again."""
+    attempts: PositiveCount = 3
+    """How often a round is asked for, if fewer clients answer, before the run stops; --resume asks again."""
+    round_timeout: NotNegative = 3600.0
+    """Seconds after which a round goes on without clients that have not answered; 0 waits for ever."""
+    largest_weight: Annotated[float, Field(ge=1)] = 10.0
+    """In sums over records a client counts with at most this many times the records of the median client."""
     time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 

@@ -17,6 +17,7 @@ from fedgan.errors import UsageError, bad_value
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.weights import counted
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.ledger_clock import time_after
@@ -184,8 +185,8 @@ class Sites:
 
     @property
     def records(self) -> int:
-        """Training records of all clients together."""
-        return sum(len(part) for part in self.parts)
+        """Training records of all clients together, each with as many as it counts with."""
+        return sum(counted([len(part) for part in self.parts], self._config.federation.largest_weight))
 
     @property
     def smallest(self) -> int:

@@ -16,6 +16,7 @@ from fedgan.config import Config
 from fedgan.errors import FedganError, UsageError
 from fedgan.evaluation import generate_images
 from fedgan.federation.attack.sites import Canaries, WatchedSites
+from fedgan.federation.clients import discover
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.names import check_names
 from fedgan.federation.relay import client_app
@@ -24,7 +25,7 @@ from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import fraction_asked, gan_of, ledger_path, use_threads
-from fedgan.federation.strategy import GanStrategy, discover
+from fedgan.federation.strategy import GanStrategy
 from fedgan.seeding import derive_seed
 
 Progress = Callable[[int], None]
