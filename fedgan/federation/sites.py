@@ -58,6 +58,7 @@ def optimisation_of(config: Config) -> Optimisation:
         beta1=training.beta1,
         beta2=training.beta2,
         microbatch=training.microbatch,
+        proximal=config.federation.proximal,
     )
 
 
