@@ -13,7 +13,7 @@ def format_score(name: str, score: float) -> str:
     """Return the score of metric `name` with as many digits as its scale deserves."""
     from fedgan.evaluation import METRICS, Scale
 
-    return f"{score:.4f}" if METRICS[name].scale is Scale.SHARE else f"{score:.4g}"
+    return f"{score:.4g}" if METRICS[name].scale is Scale.DISTANCE else f"{score:.4f}"
 
 
 def score_table(scores: Mapping[str, float]) -> Table:

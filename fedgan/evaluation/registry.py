@@ -25,6 +25,8 @@ class Scale(Enum):
 
     SHARE = "0 to 1, more is better"
     """In [0, 1]: an accuracy, or a part of the images."""
+    DENSITY = "about 1 for real images, less is worse"
+    """At least 0, without an upper bound."""
     DISTANCE = "0 at best, less is better"
     """At least 0 without an upper bound; an unbiased estimate may fall below 0 by its own noise."""
 

@@ -4,7 +4,8 @@ import torch
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.evaluation import METRICS, Scale, features
-from fedgan.evaluation.network import build_cnn
+from fedgan.evaluation.network import build_cnn, build_mlp
+from fedgan.evaluation.shared import forget
 
 SHAPE = (1, 8, 8)
 
@@ -34,12 +35,14 @@ def one_thread():
 @pytest.fixture
 def short_training(monkeypatch):
     """Features of hardly trained networks will do where their quality is not the point."""
+    forget()
     monkeypatch.setattr(features, "_EPOCHS", 1)
     monkeypatch.setattr(features, "_STEPS", 5)
 
 
-ACCURACIES = ["cnn", "logistic_regression"]
-OTHERS = ["frechet_distance", "kernel_distance", "precision", "recall"]
+ACCURACIES = ["cnn", "logistic_regression", "mlp"]
+OTHERS = ["coverage", "density", "frechet_distance", "kernel_distance", "precision", "recall"]
+WITHOUT_EXTRA = [*ACCURACIES, "coverage", "density"]
 
 
 def test_the_built_in_metrics_are_registered():
@@ -49,8 +52,9 @@ def test_the_built_in_metrics_are_registered():
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_says_what_it_measures(name):
     metric = METRICS[name]
-    assert metric.scale is (Scale.DISTANCE if name.endswith("_distance") else Scale.SHARE)
-    assert metric.package == ("" if name in ACCURACIES else "torch-fidelity")
+    expected = Scale.DISTANCE if name.endswith("_distance") else Scale.DENSITY if name == "density" else Scale.SHARE
+    assert metric.scale is expected
+    assert metric.package == ("" if name in WITHOUT_EXTRA else "torch-fidelity")
     assert metric.meaning.startswith("accuracy on the held-out test set ") is (name in ACCURACIES)
     assert len(metric.meaning.splitlines()) == 1
 
@@ -98,7 +102,7 @@ class TestEveryMetric:
         synthetic, test = stripes(200, 0), with_labels(stripes(200, 1), torch.randint(2, (200,)))
         before = torch.random.get_rng_state()
         first = METRICS[name].score(synthetic, test, 7)
-        features._network.cache_clear()
+        forget()
         torch.rand(3)
         torch.random.set_rng_state(before)
         assert METRICS[name].score(synthetic, test, 7) == first
@@ -134,9 +138,16 @@ def test_the_network_fits_every_image_shape(shape):
     assert sum(isinstance(layer, torch.nn.Linear) for layer in model.modules()) == 2
 
 
-def test_the_seed_reaches_the_network():
+def test_the_perceptron_has_two_hidden_layers():
+    model = build_mlp((3, 33, 48), 7, 0)
+    assert model(torch.zeros(2, 3, 33, 48)).shape == (2, 7)
+    assert [layer.out_features for layer in model if isinstance(layer, torch.nn.Linear)] == [512, 256, 7]
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp"])
+def test_the_seed_reaches_the_network(name):
     """Networks of different seeds, trained on noise, disagree on some of 500 images of noise."""
     rng = torch.Generator().manual_seed(0)
     images, labels = torch.rand((550, *SHAPE), generator=rng) * 2 - 1, torch.arange(550) % 2
     noise, test = (ImageDataset(images[part], labels[part], 2) for part in (slice(50), slice(50, None)))
-    assert len({METRICS["cnn"].score(noise, test, seed) for seed in range(4)}) > 1
+    assert len({METRICS[name].score(noise, test, seed) for seed in range(4)}) > 1
