@@ -19,7 +19,6 @@ from fedgan.federation.meeting import last_ledgers, meet
 from fedgan.federation.observers import Observer
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
-from fedgan.federation.requests import Refusal
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import fraction_asked, ledger_path
@@ -80,7 +79,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
-        observer=_Recorder(folder, ledgers, heads, len(clients), observer, timed=terms.copies is not None),
+        observer=_Recorder(folder, ledgers, heads, observer, timed=terms.copies is not None),
         attempts=config.federation.attempts,
         timed=terms.copies is not None,
         fault_of=lambda release: copies.fault(release, server.run) if copies else None,
@@ -104,7 +103,6 @@ class _Recorder:
         folder: RunFolder,
         ledgers: Path,
         heads: dict[str, str],
-        clients: int,
         observer: Observer,
         *,
         timed: bool,
@@ -112,7 +110,6 @@ class _Recorder:
         self._folder = folder
         self._ledgers = ledgers
         self._heads = heads
-        self._clients = clients
         self._observer = observer
         self._timed = timed
 
@@ -128,11 +125,6 @@ class _Recorder:
         forget_releases(self._ledgers)
 
     def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
-        if _no_clock_is_right(server, report, self._clients):  # not saved: --resume asks for this round again
-            raise FedganError(
-                f"round {report.round}: every client's clock is behind its own ledger ({Refusal.CLOCK_BEHIND}): "
-                "set the clocks right, then go on with --resume"
-            )
         self._folder.append_metrics(
             {
                 "round": report.round,
@@ -147,12 +139,6 @@ class _Recorder:
         )
         self._save(server, report.heads)
         self._observer.after_round(server, report, seconds)
-
-
-def _no_clock_is_right(server: Server, report: RoundReport, clients: int) -> bool:
-    """Return whether everybody who was asked refused for a clock; a secret cohort is asked of all `clients`."""
-    everybody = len(report.refused) == clients if server.step.secret_cohort else not report.clients
-    return everybody and set(report.refused.values()) == {Refusal.CLOCK_BEHIND}
 
 
 def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:
