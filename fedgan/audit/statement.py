@@ -102,7 +102,8 @@ def _result(report: BudgetReport, everywhere: BudgetReport, made: datetime) -> s
     meaning = (
         "<p>Whatever somebody could do or infer about one protected person or party is, with it in the data, at most "
         "e<sup>epsilon</sup> times as likely as without it, but for a chance of delta. Epsilon counts by "
-        "the accountant PLD, rounded up; RDP is a looser bound, PRV an interval.</p>"
+        "the accountant PLD, rounded up; RDP is a looser bound, PRV an interval, or RDP's bound where its grid is too "
+        "coarse.</p>"
     )
     return table(("", ""), [(text(name), value) for name, value in rows]) + meaning + (_BOTH_LEVELS if mixed else "")
 
