@@ -164,10 +164,22 @@ def test_a_card_that_hides_its_trust_is_named(copy: Path, write_card: Callable) 
     shutil.rmtree(copy / "checkpoints")
     head = read_ledger(path)[-1].hash
     spent = audit_budget([path]).epsilon
-    write_card(copy / "generator.json", ledger_heads={"a": head}, epsilon=spent, trust="aggregator")
+    write_card(copy / "generator.json", ledger_heads={"a": head}, epsilon=spent, trust="aggregator", run="run")
     assert verify([copy]).intact
-    write_card(copy / "generator.json", trust="local")
-    assert only_fault(copy).endswith("it claims local trust, its ledgers hold charges that trust the server")
+    for run in ("run", "one that charged nothing"):
+        write_card(copy / "generator.json", trust="local", run=run)
+        assert only_fault(copy).endswith("it claims local trust, its ledgers hold charges that trust the server")
+
+
+def test_a_card_need_not_know_whom_earlier_runs_on_its_ledgers_trusted(copy: Path, write_card: Callable) -> None:
+    for path in (copy / "ledgers").iterdir():
+        path.unlink()
+    path = ledger(copy / "ledgers" / "client-a.jsonl", Gaussian(2.0), trust="aggregator", run="earlier")
+    ledger(path, Gaussian(2.0))
+    shutil.rmtree(copy / "checkpoints")
+    facts = {"ledger_heads": {"a": read_ledger(path)[-1].hash}, "epsilon": audit_budget([path]).epsilon}
+    write_card(copy / "generator.json", **facts, trust="local", run="run")
+    assert verify([copy]).intact
 
 
 def test_a_ledger_that_went_on_after_the_run_still_fits_its_card(copy: Path) -> None:
