@@ -48,6 +48,10 @@ class Partition(Table):
     alpha: Positive = 0.5
     """Concentration of the Dirichlet scheme: small values give each client few classes."""
     shards_per_client: PositiveCount = 2
+    skew: Text = "noise"
+    """Of the scheme "feature_skew": in what the clients' images differ, a name in the registry of skews."""
+    skew_strength: Fraction = 0.5
+    """How far apart the ends of the skew are; what 1 means is the skew's own."""
 
 
 class Model(Table):
@@ -106,6 +110,8 @@ class Federation(Table):
     """Discriminator steps a client takes in a round; 1 with "fedsgd"."""
     fraction: Fraction = 1.0
     """Part of the clients asked in a round; at level "client" the chance with which each client takes part in one."""
+    absence: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Chance with which a client of a simulation's round does not answer: seeded and public, an experiment's design."""
     aggregation: Text = "mean"
     """How the clients' releases become one: a name in the registry of rules."""
     trimmed_part: Annotated[float, Field(gt=0, lt=0.5)] = 0.2

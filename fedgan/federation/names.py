@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fedgan.config import Config
+from fedgan.data import SKEWS
 from fedgan.errors import UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
@@ -20,6 +21,7 @@ from fedgan.training.critic import check_clipping_engine
 def check_names(config: Config) -> None:
     """Raise UsageError for what `config` names and is not there: an entry of a registry, an extra, a device."""
     for registry, name in (
+        (SKEWS, config.partition.skew),
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
         (SERVER_OPTIMIZERS, config.federation.server_optimizer),

@@ -79,6 +79,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
+        absence=config.federation.absence,
         observer=_Recorder(folder, ledgers, heads, observer, timed=terms.copies is not None),
         attempts=config.federation.attempts,
         timed=terms.copies is not None,

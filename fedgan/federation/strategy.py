@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.checks import bytes_allowed
 from fedgan.federation.clients import Node
-from fedgan.federation.cohort import cohort_size, cohorts
+from fedgan.federation.cohort import absentees, cohort_size, cohorts
 from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers
 from fedgan.federation.observers import Recorder
 from fedgan.federation.records import to_records
@@ -38,6 +38,7 @@ class GanStrategy(Strategy):
         fraction: part of the clients asked in a round, in (0, 1].
         rounds: rounds of the whole run.
         seed: orders the clients.
+        absence: chance with which a client of a round is not there to be asked, in a simulation; in [0, 1).
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
         attempts: how often a round is asked for, if too few clients answer, before the run stops.
@@ -55,6 +56,7 @@ class GanStrategy(Strategy):
         seed: int,
         time_limit: float,
         observer: Recorder,
+        absence: float = 0.0,
         attempts: int = 3,
         timed: bool = False,
         fault_of: Callable[[Release], str | None] = lambda release: None,
@@ -67,6 +69,7 @@ class GanStrategy(Strategy):
         self._rounds = rounds
         self._time_limit = time_limit
         self._observer = observer
+        self._absent = [absentees(sorted(clients), absence, number, seed) for number in range(1, rounds + 1)]
         self._attempts = attempts
         self._timed = timed
         self._fault_of = fault_of
@@ -110,7 +113,8 @@ class GanStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
-        cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
+        missing = self._spent | self._absent[server_round - 1]
+        cohort = [name for name in self._cohorts[server_round - 1] if name not in missing]
         content = to_records(self._server.train_request())
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
@@ -176,6 +180,8 @@ class GanStrategy(Strategy):
         report = self._absorb(exchange(grid, messages, Release, timeout, largest=largest))
         log_report(report)
         self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
+        absent = self._absent[report.round - 1] & set(self._cohorts[report.round - 1])
+        report.refused.update(dict.fromkeys(sorted(absent), "absent"))
         if report.enough:
             self._in_vain = 0
             self._observer.after_round(self._server, report, monotonic() - begun)
@@ -183,10 +189,12 @@ class GanStrategy(Strategy):
             self._ask_again(report)
 
     def _pass_over(self) -> None:
-        """Leave a round out for which too few of its cohort have budget left: the others would pay for nothing."""
+        """Leave a round out for which too few of its cohort can be asked: the others would pay for nothing."""
         self._server.round += 1
-        spent = self._spent.intersection(self._cohorts[self._server.round - 1])
-        report = RoundReport(self._server.round, [], dict.fromkeys(sorted(spent), Refusal.BUDGET_SPENT))
+        cohort, absent = self._cohorts[self._server.round - 1], self._absent[self._server.round - 1]
+        missing = {name: Refusal.BUDGET_SPENT if name in self._spent else "absent" for name in sorted(cohort)}
+        refused = {name: why for name, why in missing.items() if name in self._spent | absent}
+        report = RoundReport(self._server.round, [], refused)
         log_report(report)
         self._observer.after_round(self._server, report, 0.0)
 

@@ -17,6 +17,8 @@ LIMITS = [
     ("partition.clients", ["0", "-1"], ["1"]),
     ("partition.alpha", ["0", "-0.5", "nan", "inf"], ["1e-3"]),
     ("partition.shards_per_client", ["0"], ["1"]),
+    ("partition.skew_strength", ["0", "1.1", "nan"], ["0.01", "1"]),
+    ("federation.absence", ["1", "-0.1", "nan"], ["0", "0.5"]),
     ("model.latent_dim", ["0"], ["1"]),
     ("model.width", ["-1"], ["0"]),
     ("training.batch_size", ["0", "-1", "true", "6.5"], ["1"]),
