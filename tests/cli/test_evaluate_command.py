@@ -65,7 +65,7 @@ def test_an_unknown_metric_is_refused(refused: Callable, contents: Callable, run
     before = contents(run)
     line = refused("evaluate", run, "--metrics", metrics)
     assert "is unknown: " in line
-    assert "accepted are cnn, frechet_distance, kernel_distance, logistic_regression, " in line
+    assert "accepted are cnn, coverage, density, duplicates, fid, frechet_distance, " in line
     assert contents(run) == before
 
 
