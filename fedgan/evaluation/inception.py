@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 
 import torch
@@ -54,6 +55,13 @@ def _download(path: Path) -> None:
         ) from None
 
 
+def _read(weights: Path) -> dict[str, Tensor]:
+    try:
+        return dict(torch.load(weights, map_location="cpu", weights_only=True))
+    except (UnpicklingError, RuntimeError, EOFError):
+        raise UsageError(f"{_KEY}: {weights} is no file of tensors", _KEY) from None
+
+
 def inception_features(images: ImageDataset, weights: Path) -> Tensor:
     """Return the 2,048 pooled features of each image, (N, 2048) float64 on the CPU, on the device of the images.
 
@@ -70,7 +78,7 @@ def inception_features(images: ImageDataset, weights: Path) -> Tensor:
     with TemporaryDirectory() as folder:
         # torch-fidelity would unpickle whatever the file holds: it gets a file of tensors and nothing else.
         tensors = Path(folder) / "weights.pth"
-        torch.save(torch.load(weights, map_location="cpu", weights_only=True), tensors)
+        torch.save(_read(weights), tensors)
         network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(tensors))
     network = network.to(device)
     parts = []
