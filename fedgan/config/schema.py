@@ -173,6 +173,8 @@ class Evaluation(Table):
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
     """Generated images that a metric takes."""
+    inception_weights: Text = ""
+    """File of Inception's weights, for the metric "fid"; empty for torch's cache, filled by a download."""
 
 
 class Config(Table):

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from fedgan.data import load_data
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
-from fedgan.evaluation import METRICS, features, manifolds, neighbourhoods
+from fedgan.evaluation import METRICS, features, manifolds, neighbourhoods, network
 from fedgan.evaluation.features import compared_features
 from fedgan.evaluation.metrics import frechet_distance, kernel_distance
 from fedgan.evaluation.shared import forget
@@ -45,8 +45,8 @@ def score(name, synthetic, test, seed=0):
 def short_training(monkeypatch):
     """Features of a hardly trained network will do where their quality is not the point."""
     forget()
-    monkeypatch.setattr(features, "_EPOCHS", 1)
-    monkeypatch.setattr(features, "_STEPS", 5)
+    monkeypatch.setattr(network, "EPOCHS", 1)
+    monkeypatch.setattr(network, "STEPS", 5)
     yield
     forget()
 

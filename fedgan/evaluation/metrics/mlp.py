@@ -8,8 +8,6 @@ from fedgan.evaluation.registry import METRICS, Metric, Scale
 from fedgan.evaluation.requirements import require_classes, require_comparable
 from fedgan.seeding import derive_seed
 
-EPOCHS = 8
-
 
 def mlp(synthetic: ImageDataset, test: ImageDataset, seed: int) -> float:
     """Return the accuracy in [0, 1] on `test` of a perceptron with two hidden layers trained on `synthetic`.
@@ -20,7 +18,7 @@ def mlp(synthetic: ImageDataset, test: ImageDataset, seed: int) -> float:
     require_classes(synthetic, "synthetic")
     device = synthetic.labels.device
     model = build_mlp(synthetic.image_shape, synthetic.num_classes, derive_seed(seed, "mlp", "weights")).to(device)
-    fit_classifier(model, synthetic, epochs=EPOCHS, seed=derive_seed(seed, "mlp", "order"))
+    fit_classifier(model, synthetic, seed=derive_seed(seed, "mlp", "order"))
     correct = outputs(model, test, device).argmax(dim=1) == test.labels.to(device)  # (N,)
     return int(correct.sum()) / len(test)
 
