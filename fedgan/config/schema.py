@@ -130,7 +130,13 @@ class Federation(Table):
     proximal: NotNegative = 0.0
     """FedProx: mu of mu/2 ||w - w_t||^2, which ties a client's networks to those it was sent; 0 for none."""
     minimum_clients: PositiveCount = 1
-    """A round with fewer good replies than this changes nothing."""
+    """A round with fewer good replies than this changes nothing, and is asked for again."""
+    attempts: PositiveCount = 3
+    """How often a round is asked for, if fewer clients answer, before the run stops; --resume asks again."""
+    round_timeout: NotNegative = 3600.0
+    """Seconds after which a round goes on without clients that have not answered; 0 waits for ever."""
+    largest_weight: Annotated[float, Field(ge=1)] = 10.0
+    """In sums over records a client counts with at most this many times the records of the median client."""
     time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 
@@ -167,6 +173,8 @@ class Evaluation(Table):
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
     """Generated images that a metric takes."""
+    inception_weights: Text = ""
+    """File of Inception's weights, for the metric "fid"; empty for torch's cache, filled by a download."""
 
 
 class Config(Table):

@@ -8,6 +8,7 @@ from fedgan.errors import UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.assessment import inception_weights
 from fedgan.federation.cohort import cohort_size
 from fedgan.federation.combinations import check_combination
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
@@ -30,7 +31,7 @@ def check_names(config: Config) -> None:
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
-    choose_metrics(config.evaluation.metrics)
+    choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":
         check_clipping_engine(
             config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision

@@ -17,8 +17,10 @@ from fedgan.errors import UsageError, bad_value
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.weights import counted
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.privacy.signature import load_private_key
@@ -184,8 +186,8 @@ class Sites:
 
     @property
     def records(self) -> int:
-        """Training records of all clients together."""
-        return sum(len(part) for part in self.parts)
+        """Training records of all clients together, each with as many as it counts with."""
+        return sum(counted([len(part) for part in self.parts], self._config.federation.largest_weight))
 
     @property
     def smallest(self) -> int:
@@ -243,6 +245,7 @@ class Sites:
 
         Raises:
             IntegrityError: a ledger is damaged, or its signature.
+            ClockError: the clock is behind a ledger's last line.
             UsageError: a torn one belongs to other records; the key is not usable, or another one signed a ledger.
         """
         key = self._signer
@@ -251,7 +254,9 @@ class Sites:
             if path.is_file():
                 if not path.read_bytes().endswith(b"\n"):
                     self.vault(index).repair_ledger()
-                check_signed(path, read_ledger(path), key)
+                lines = read_ledger(path)
+                check_signed(path, lines, key)
+                time_after(path, lines[-1])
 
     @cached_property
     def _training(self) -> LocalTraining:

@@ -94,7 +94,6 @@ def _run(
         "output": str(run.path.absolute()),
         "mode": "resume" if resume else "new",
         "patience": settings.patience,
-        "round_timeout": settings.round_timeout,
         "nodes": json.dumps(registered),
     }
     take_outcome(run)

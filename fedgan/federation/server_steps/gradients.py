@@ -83,6 +83,10 @@ class GradientStep:
             if parameter.requires_grad
         }
 
+    def expected_rows(self, records: int) -> float:
+        """Return what a sum is divided by: rows expected of clients with `records` together, and generated rows."""
+        return self._probability * records + self._fakes
+
     def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
         """Take one step of the discriminator."""
         gan.generator.eval()  # its running statistics move in its own steps alone
@@ -93,7 +97,7 @@ class GradientStep:
             gan, (images[:0], labels[:0]), (images, labels), loss=self._loss, gradient=self._fake_gradient, rng=rng
         )
         reals = add_noise_to_all(self._total(releases), self._noise_std, self._noise)
-        count = self._probability * records + self._fakes
+        count = self.expected_rows(records)
         for name, parameter in gan.discriminator.named_parameters():
             if parameter.requires_grad:
                 parameter.grad = (reals[f"gradient/{name}"].to(parameter) + fakes[name]) / count

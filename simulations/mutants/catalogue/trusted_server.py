@@ -5,7 +5,8 @@ from __future__ import annotations
 from simulations.mutants.mutant import Mutant
 
 _VAULT = "fedgan/federation/vault.py"
-_SERVER = "fedgan/federation/server.py"
+_REPORTS = "fedgan/federation/reports.py"
+_STRATEGY = "fedgan/federation/strategy.py"
 _SETUP = "fedgan/federation/server_setup.py"
 _GRADIENTS = "fedgan/federation/server_steps/gradients.py"
 _UPDATES = "fedgan/federation/server_steps/updates.py"
@@ -156,17 +157,25 @@ MUTANTS = (
     Mutant(
         name="cohort-named",
         breaks="no report names who took part, as the accounting of the coins requires",
-        file=_SERVER,
+        file=_REPORTS,
         before="clients=[] if secret else [release.client for release in good]",
         after="clients=[release.client for release in good]",
         killed_by=(_NOBODY, f"{_CLIENTS}::test_a_run_reports_its_own_epsilon_and_names_nobody"),
     ),
     Mutant(
+        name="answer-times-of-a-secret-cohort",
+        breaks="no report tells by the time of an answer who took part",
+        file=_STRATEGY,
+        before="if not self._timed or self._server.step.secret_cohort:",
+        after="if not self._timed:",
+        killed_by=("tests/federation/test_terms.py::test_who_takes_part_is_not_told_by_times",),
+    ),
+    Mutant(
         name="empty-cohort-skipped",
         breaks="a round without clients cannot be told from another",
-        file=_SERVER,
-        before="needed = 0 if secret else max(",
-        after="needed = max(",
+        file=_REPORTS,
+        before="enough=answered if secret else len(good) >= minimum",
+        after="enough=len(good) >= minimum",
         killed_by=(_NOBODY,),
     ),
     Mutant(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from fedgan.errors import FedganError, UsageError
 from fedgan.evaluation import METRICS, generate_images
 from fedgan.federation.aggregation import AGGREGATIONS, Assumptions
 from fedgan.federation.arrays import load_network, network_arrays, networks_of
+from fedgan.federation.inspection import Inspector
 from fedgan.federation.names import check_names
 from fedgan.federation.requests import Arrays, Release
 from fedgan.federation.server import Server
@@ -105,13 +105,14 @@ def test_one_faulty_client_of_five_ruins_the_mean_and_no_robust_rule(
     scores = {}
     for rule in ("mean", *ROBUST):
         server, vaults, sites = digits(rule)
+        server.inspector = Inspector()  # without bounds on releases, so that the rule stands alone
         before = accuracy(server, sites)
         for _ in range(2):
             request = server.train_request()
             releases = [vault.train(request) for vault in vaults]
             releases[2] = replace(releases[2], arrays=attack(releases[2], request.arrays))
             report = server.absorb_round(releases, {}, records=1437)
-            assert rule == "mean" or report.unchanged == ""
+            assert rule == "mean" or report.enough
         scores[rule] = accuracy(server, sites)
     assert before > 0.75
     assert scores["mean"] < 0.6
@@ -131,18 +132,18 @@ def test_a_round_with_too_few_replies_changes_nothing_and_says_so(
     before = networks_of(server.gan, ("generator", "discriminator"))
     releases = [vault.train(server.train_request()) for vault in vaults[1:]]
     report = server.absorb_round(releases, {"00000": "no answer in time"}, records=48 * least)
-    assert report.unchanged == f"{least - 1} good replies where {least} are needed"
-    assert (report.round, server.round, report.generator_steps) == (1, 1, 0)
+    assert not report.enough
+    assert (server.minimum_clients, report.round, server.round, report.generator_steps) == (least, 1, 0, 0)
     after = networks_of(server.gan, ("generator", "discriminator"))
     assert all(np.array_equal(before[name], after[name]) for name in before)
     enough = server.absorb_round([vault.train(server.train_request()) for vault in vaults], {}, records=48 * least)
-    assert enough.unchanged == ""
+    assert enough.enough
     moved = networks_of(server.gan, ("generator", "discriminator"))
     assert not all(np.array_equal(before[name], moved[name]) for name in before)
 
 
-def test_a_run_goes_on_over_rounds_that_change_nothing(
-    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_run_stops_when_fewer_clients_have_budget_left_than_the_rule_needs(
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Two of three clients have budget for one round less than the third asks for."""
     settings = (
@@ -152,12 +153,8 @@ def test_a_run_goes_on_over_rounds_that_change_nothing(
     )
     run(tiny_config(*settings, "federation.rounds=1", "privacy.epsilon=3"), tmp_path / "first")
     (tmp_path / "ledgers" / "client-00002.jsonl").unlink()
-    with caplog.at_level(logging.WARNING):
-        outcome = run(tiny_config(*settings, "federation.rounds=2", "privacy.epsilon=3"), tmp_path / "second")
-    rows = outcome.folder.read_metrics()
-    assert rows[-1]["clients"] == ["00002"]
-    assert rows[-1]["unchanged"] == "1 good replies where 3 are needed"
-    assert "changes nothing: 1 good replies where 3 are needed" in caplog.text
+    outcome = run(tiny_config(*settings, "federation.rounds=2", "privacy.epsilon=3"), tmp_path / "second")
+    assert outcome.stopped == "1 of 3 clients have budget left, at least 3 are needed"
 
 
 # Sums of gradients
@@ -249,4 +246,4 @@ def test_private_runs_with_robust_rules_stay_within_their_budget(
     outcome = run(config, tmp_path / "run")
     assert outcome.stopped == ""
     assert 9.9 < outcome.budget.epsilon <= 10
-    assert all(row["unchanged"] == "" and len(row["clients"]) == 5 for row in outcome.folder.read_metrics())
+    assert all(len(row["clients"]) == 5 for row in outcome.folder.read_metrics())
