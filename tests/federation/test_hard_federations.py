@@ -92,7 +92,10 @@ def test_a_round_without_anybody_changes_nothing(tiny_config: MakeConfig, run: R
     outcome = run(tiny_config("federation.absence=0.99", NO_LEVEL), tmp_path / "run")
     rows = outcome.folder.read_metrics()[1:]
     empty = [row for row in rows if not row["clients"]]
-    assert empty and all(row["unchanged"] == "0 good replies where 1 are needed" for row in empty)
+    assert empty
+    assert all(set(row["refused"].values()) == {"absent"} and row["generator_steps"] == 0 for row in empty)
+    assert [row["round"] for row in rows] == [1, 2, 3]
+    assert outcome.stopped == ""
 
 
 # Feature skew
