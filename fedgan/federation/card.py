@@ -29,6 +29,7 @@ def save_generator(
     epsilon: float | None,
     heads: dict[str, str],
     stopped: str,
+    ledger_faults: dict[str, str],
 ) -> None:
     """Write the averaged generator and its card.
 
@@ -36,6 +37,7 @@ def save_generator(
         epsilon: what the ledgers say was spent by the client who spent most; None under level "none".
         heads: hash of the last line of every ledger.
         stopped: why the run ended before its last round, or "".
+        ledger_faults: what was wrong with clients' ledgers at the end, where these stay at the sites.
 
     Raises:
         WriteError: the disk refuses; neither is there without the other then.
@@ -58,6 +60,7 @@ def save_generator(
         "image_shape": list(module.image_shape),  # type: ignore[arg-type]
         "num_classes": module.num_classes,
         "ledger_heads": heads,
+        "ledger_faults": ledger_faults,
         "sha256": sha256(content).hexdigest(),
         "config": config.model_dump(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedgan.errors import IntegrityError
+from fedgan.federation.records import quoted
 from fedgan.federation.requests import Release
 from fedgan.federation.sites import ledger_path
 from fedgan.files import write_text
@@ -25,18 +26,37 @@ class LedgerCopies:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def fault(self, release: Release) -> str | None:
-        """Return why the ledger in `release` is not accepted, or None after keeping it."""
+    def fault(self, release: Release, run: str) -> str | None:
+        """Return why the ledger in `release` is not accepted, or None after keeping it.
+
+        The charge that the release names has to be one of this `run` and of the release's round: an old release that is
+        sent again, under whatever number, is none.
+        """
         if not release.ledger:
             return "came without its ledger"
-        return self.keep(release.client, release.ledger, head=release.head, signature=release.signature)
+        return self.keep(
+            release.client,
+            release.ledger,
+            head=release.head,
+            charged=(run, release.round),
+            signature=release.signature,
+        )
 
-    def keep(self, client: str, ledger: str, *, head: str | None = None, signature: str = "") -> str | None:
+    def keep(
+        self,
+        client: str,
+        ledger: str,
+        *,
+        head: str | None = None,
+        charged: tuple[str, int] | None = None,
+        signature: str = "",
+    ) -> str | None:
         """Keep `ledger` as the copy of `client`'s; return why not, or None.
 
         Args:
             ledger: all its lines so far; "" for one that has not begun.
             head: hash that one of its lines must have, if any; where the ledger is signed, one that is signed.
+            charged: run and round of that line.
             signature: the content of the file that signs it; "" for none.
 
         Raises:
@@ -54,8 +74,14 @@ class LedgerCopies:
             return "its ledger does not verify"
         if lines[-1].client != client:
             return "its ledger is another client's"
-        if head is not None and head not in {line.hash for line in lines}:
-            return "its ledger does not hold the charge of this release"
+        if head is not None:
+            paid = next((line for line in lines if line.hash == head), None)
+            if paid is None:
+                return "its ledger does not hold the charge of this release"
+            if charged and (paid.row["run"], paid.row["round"]) != charged:
+                return (
+                    f"is an old release: its charge is for round {paid.row['round']} of run {quoted(paid.row['run'])}"
+                )
         if fault := _signature_fault(path, lines, signature, head):
             return fault
         if ledger != kept:

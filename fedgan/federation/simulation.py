@@ -15,6 +15,7 @@ from fedgan.config import Config, to_toml
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.names import check_names
+from fedgan.federation.observers import Observer
 from fedgan.federation.run import is_private, ledgers_there, run_server, spent
 from fedgan.federation.sites import (
     Sites,
@@ -23,7 +24,6 @@ from fedgan.federation.sites import (
     sites_of_process,
     use_threads,
 )
-from fedgan.federation.strategy import Observer
 from fedgan.runs import RunFolder
 
 _LOGGER = logging.getLogger(__name__)

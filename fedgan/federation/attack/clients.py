@@ -57,6 +57,7 @@ class CanaryClients:
         rng = np.random.default_rng(derive_seed(seed, "canary clients"))
         self.included: Membership = rng.random(clients) < 0.5
         self.evidence: Scores = np.zeros(clients)
+        self.least = step.least
         self._step = step
         self._plan = plan
         self._num_classes = num_classes

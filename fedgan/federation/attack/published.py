@@ -34,6 +34,7 @@ class PublishedStep:
     secret_cohort = False
 
     def __init__(self, step: GradientStep, watches: Mapping[str, Watch], *, num_classes: int, clip: float) -> None:
+        self.least = step.least
         self._step = step
         self._watches = dict(watches)
         self._num_classes = num_classes

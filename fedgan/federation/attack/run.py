@@ -18,6 +18,7 @@ from fedgan.evaluation import generate_images
 from fedgan.federation.attack.clients import CanaryClients
 from fedgan.federation.attack.published import PublishedStep
 from fedgan.federation.attack.sites import Canaries, WatchedSites
+from fedgan.federation.clients import discover
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.names import check_names
 from fedgan.federation.relay import client_app
@@ -27,7 +28,7 @@ from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep
 from fedgan.federation.sites import client_name, fraction_asked, gan_of, ledger_path, use_threads
-from fedgan.federation.strategy import GanStrategy, discover
+from fedgan.federation.strategy import GanStrategy
 from fedgan.privacy.noise import SecureNoise
 from fedgan.seeding import derive_seed
 

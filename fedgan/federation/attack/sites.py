@@ -94,7 +94,7 @@ class WatchedSites(Sites):
     def _watch(self, index: int) -> Watch:
         train, wanted = self.data.train, self.canaries
         canaries = place_canaries(
-            train.subset(self.parts[index]),
+            self.records_of(index),
             self.data.test,
             directions=wanted.directions,
             images=wanted.images,

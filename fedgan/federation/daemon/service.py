@@ -70,6 +70,7 @@ class VaultService(grpc.GenericRpcHandler):
     def _guarded(self, name: str, answer: Answer, content: bytes, context: grpc.ServicerContext) -> bytes:
         """Return the answer; whatever goes wrong, the caller learns a code and the site the reason."""
         try:
+            self._vaults.check_size(len(content))
             with self._one_at_a_time:
                 return answer(content)
         except Refusal as refusal:

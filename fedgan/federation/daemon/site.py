@@ -42,6 +42,8 @@ class Policy(Table):
     largest_clip: Positive = 1.0
     most_steps: PositiveCount = 100
     """The most discriminator steps in a round."""
+    most_weights: PositiveCount = 50_000_000
+    """The most weights of both networks and the warm start's features; a request may bring as many numbers."""
     algorithms: list[Text] = Field(default=["fedgan", "dp_fedavg_gan", "fedsgd"])
     levels: list[Level] = Field(default=["record"])
     """With "none" in it the site gives its records away unprotected."""

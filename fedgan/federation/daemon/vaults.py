@@ -8,7 +8,7 @@ from functools import lru_cache
 from fedgan.config import Config, config_from_flat
 from fedgan.data import ImageDataset, load_data
 from fedgan.errors import UsageError, bad_value
-from fedgan.federation.daemon.policy import check_config, check_plan
+from fedgan.federation.daemon.policy import check_config, check_plan, check_size, check_weights
 from fedgan.federation.daemon.site import Site, SiteFolder
 from fedgan.federation.daemon.wire import Asked
 from fedgan.federation.names import check_names
@@ -50,6 +50,10 @@ class SiteVaults:
         """Return a round's release; raises Refusal, AgainstPolicy or UsageError."""
         return self._with_ledger(self._vault_for(asked, request.everybody).train(request))
 
+    def check_size(self, size: int) -> None:
+        """Raise AgainstPolicy for a request of `size` bytes that no allowed run would send."""
+        check_size(self._site.policy, size)
+
     def check_ledger(self) -> None:
         """Check the ledger before anything is asked; one torn by a crash is repaired when it is next charged.
 
@@ -73,6 +77,7 @@ class SiteVaults:
         policy, records = self._site.policy, self._records
         check_config(policy, config)
         check_names(config)
+        check_weights(policy, config, image_shape=records.image_shape, num_classes=records.num_classes)
         drawn_from = everybody if draws_from_everybody(config) else len(records)
         if config.training.batch_size > drawn_from:
             raise bad_value("training.batch_size", config.training.batch_size, f"at most {drawn_from} records")

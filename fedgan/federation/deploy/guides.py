@@ -23,6 +23,7 @@ delta = {delta}        # the largest delta of a run
 least_noise = {least_noise}    # the least noise multiplier of any mechanism
 largest_clip = {largest_clip}
 most_steps = {most_steps}     # discriminator steps in a round
+most_weights = 50_000_000    # of both networks and the warm start's features; bounds memory and traffic
 algorithms = {algorithms}
 levels = {levels}     # "none" would give records away unprotected
 trusts = {trusts}      # "aggregator" would send sums without noise to the server

@@ -121,7 +121,6 @@ class Provision:
             f"port = {self.port}\n"
             f"control_port = {self.port + 1}\n"
             "patience = 120.0          # seconds to wait for all sites before a run begins\n"
-            "round_timeout = 3600.0    # seconds after which a round goes on without sites that have not answered\n"
         )
 
 

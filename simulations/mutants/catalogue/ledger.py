@@ -178,4 +178,12 @@ MUTANTS = (
             "tests/federation/test_simulation.py::test_a_ledger_that_lost_lines_since_the_checkpoint_is_refused",
         ),
     ),
+    Mutant(
+        name="old-release-under-a-new-number",
+        breaks="what a release is made of was charged in its own round of its own run",
+        file="fedgan/federation/ledger_copies.py",
+        before='if charged and (paid.row["run"], paid.row["round"]) != charged:',
+        after="if False:",
+        killed_by=("tests/federation/test_ledger_copies.py::test_an_old_release_is_a_fault_whatever_round_it_claims",),
+    ),
 )

@@ -100,6 +100,7 @@ def test_a_release_carries_the_ledger_it_was_charged_to(serve: Serve, configure:
         (("federation.local_steps=5",), "federation.local_steps = 5 is over 4"),
         (("privacy.clip=1.5",), "privacy.clip = 1.5 is over 1"),
         (("privacy.delta=0.01",), "privacy.delta = 0.01 is over 0.001"),
+        (("training.warm_start_features=2000000",), "training.warm_start_features = 2000000 make 72001"),
         (
             ("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator"),
             "privacy.trust = 'aggregator' is not among local",
@@ -109,7 +110,7 @@ def test_a_release_carries_the_ledger_it_was_charged_to(serve: Serve, configure:
             "privacy.level = 'client' is not among record, none",
         ),
     ],
-    ids=["noise-warm-start", "noise-steps", "steps", "clip", "delta", "trust", "level"],
+    ids=["noise-warm-start", "noise-steps", "steps", "clip", "delta", "features", "trust", "level"],
 )
 def test_what_the_policy_forbids_is_refused_recorded_and_not_charged(
     serve: Serve, configure: Configure, site: SiteFolder, settings: tuple[str, ...], reason: str
@@ -119,6 +120,39 @@ def test_what_the_policy_forbids_is_refused_recorded_and_not_charged(
     assert reason in refusals(site)[-1]["reason"]
     assert refusals(site)[-1]["code"] == Refusal.AGAINST_POLICY
     assert charges(site) == 0
+
+
+def test_networks_that_no_machine_could_hold_are_refused_before_they_are_built(
+    serve: Serve, configure: Configure, site: SiteFolder
+) -> None:
+    request = train_request(configure())
+    for width, code in (("10000000", Refusal.AGAINST_POLICY), (str(2**70), Refusal.BAD_REQUEST)):
+        vault = serve(configure(f"model.width={width}"))
+        assert refused(lambda vault=vault: vault.train(request)) == code  # type: ignore[misc]
+        assert refusals(site)[-1]["reason"].startswith(f"model.width = {width}")
+    assert charges(site) == 0
+
+
+def test_a_request_larger_than_the_networks_that_the_site_allows_is_refused(
+    configure: Configure, site: SiteFolder
+) -> None:
+    config = configure()
+    weights = 1845  # of these networks and features: just allowed
+    site.config.write_text(site.config.read_text().replace("[policy]", f"[policy]\nmost_weights = {weights}"))
+    server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+    channel = grpc.insecure_channel(f"unix:{site.socket}")
+    try:
+        assert RemoteVault(str(site.socket), flatten(config.model_dump())).train(train_request(config)).head
+        most = 4 * weights + 2**20
+        for size, code in ((most, Refusal.BAD_REQUEST), (most + 1, Refusal.AGAINST_POLICY)):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/fedgan.Vault/Train")(bytes(size))
+            assert caught.value.details() == code
+        assert refusals(site)[-1]["reason"] == f"the request has {most + 1} bytes, over {most}"
+    finally:
+        channel.close()
+        server.stop(None).wait()
+    assert charges(site) == 1
 
 
 def test_an_algorithm_that_the_site_struck_out_is_refused(configure: Configure, site: SiteFolder) -> None:
