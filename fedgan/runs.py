@@ -25,6 +25,7 @@ class RunFolder:
         self.card = path / "generator.json"
         self.evaluation = path / "evaluation.json"
         self.budget_picture = path / "budget.png"
+        self.parts = path / "parts"
 
     @classmethod
     def unused(cls, path: Path) -> RunFolder:
@@ -41,6 +42,19 @@ class RunFolder:
         if not folder.config.is_file():
             raise UsageError(f"{path} holds no run: there is no {folder.config.name} in it")
         return folder
+
+    @classmethod
+    def of_run(cls, path: Path) -> RunFolder:
+        """Return the folder of a run that was trained; raises UsageError for anything else, a fused generator too."""
+        folder = cls.open(path)
+        if folder.is_fused:
+            raise UsageError(f"{path} holds a fused generator: name the runs that it was made of")
+        return folder
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether this is the folder of a generator made of several runs'."""
+        return self.parts.is_dir()
 
     def create(self, config_toml: str) -> None:
         """Begin the run by writing its configuration; raises UsageError if the folder cannot be written."""

@@ -184,19 +184,22 @@ def main() -> None:
     parser.add_argument("--epsilon", type=float, nargs="+", default=[0.0, 10.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--json", type=Path, help="also write a line of JSON a run to this file")
+    parser.add_argument(
+        "--json", type=Path, help="append the line of JSON of each run to this file, instead of printing it"
+    )
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # a ruined run says in every round that nothing is finite
     for epsilon in arguments.epsilon:
-        found = list(rows([epsilon], arguments.seeds, arguments.rounds))
-        print_table(found, epsilon)
-        for row in found:
+        found = []
+        for row in rows([epsilon], arguments.seeds, arguments.rounds):
+            found.append(row)
             line = json.dumps({"simulation": "hard_federations", "rounds": arguments.rounds, **row})
             if arguments.json:
                 with arguments.json.open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
             else:
-                print(line)
+                print(line, flush=True)
+        print_table(found, epsilon)
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ def run_faults(run: Path, ledgers: Ledgers | None) -> Iterator[Finding]:
     """
     order = _Order(ledgers)
     for card in sorted((run / "checkpoints").glob("*.json")):
-        facts, faults = _read(card, card.with_suffix(".safetensors"), sealed=True)
+        facts, faults = read_facts(card, card.with_suffix(".safetensors"), sealed=True)
         yield from faults
         if facts is not None:
             yield from order.faults(card, facts["ledger_heads"])
     card, weights = run / "generator.json", run / "generator.safetensors"
     if not card.exists() and not weights.exists():
         return  # not finished
-    facts, faults = _read(card, weights, sealed=False)
+    facts, faults = read_facts(card, weights, sealed=False)
     yield from faults
     if facts is not None:
         yield from order.faults(card, facts["ledger_heads"])
@@ -87,7 +87,7 @@ def _furthest(ledgers: Sequence[LedgerSummary], heads: str) -> int:
     return max((ledger.position(head) or 0 for ledger in ledgers for head in heads.split("+")), default=0)
 
 
-def _read(card: Path, weights: Path, *, sealed: bool) -> tuple[dict[str, Any] | None, list[Finding]]:
+def read_facts(card: Path, weights: Path, *, sealed: bool) -> tuple[dict[str, Any] | None, list[Finding]]:
     """Return the JSON object in `card`, if it can be used, and what is wrong with it or with `weights`."""
     try:
         facts = json.loads(card.read_text(encoding="utf-8"))

@@ -53,7 +53,7 @@ def attack(
     _check(canaries, images, members, confidence, claim, plot)
     from fedgan.config import load_config, naming_places
 
-    file = RunFolder.open(source).config if source.is_dir() else source
+    file = RunFolder.of_run(source).config if source.is_dir() else source
     settings = load_config(file, overrides or [])
     folder = _unused(output or Path("runs") / f"attack-{_name(source)}-{datetime.now():%Y%m%d-%H%M%S}")
     from fedgan.federation.attack.sites import Canaries

@@ -34,7 +34,7 @@ def server(
     from fedgan.federation.names import check_names
 
     settings = _settings(config, overrides or [], output, resume=resume)
-    run = RunFolder.open(output) if resume else RunFolder.unused(output)
+    run = RunFolder.of_run(output) if resume else RunFolder.unused(output)
     silent = quiet or as_json
     with naming_places(run.config if resume else config, [] if resume else overrides or []):
         check_names(settings)

@@ -18,6 +18,8 @@ from fedgan.errors import IntegrityError, UsageError, WriteError
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.models import build_generator
+from fedgan.models.mixture import MixtureGenerator
+from fedgan.privacy.ledger_line import row_hash
 from fedgan.runs import RunFolder
 
 
@@ -85,6 +87,8 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
         card = json.loads(folder.card.read_text(encoding="utf-8"))
         if not isinstance(card, dict) or "sha256" not in card or not isinstance(card.get("config"), dict):
             raise ValueError("not a generator's card")
+        if "parts" in card and card.get("hash") != row_hash(card):
+            raise ValueError("its hash does not match its content")
     except ValueError as error:
         raise IntegrityError(f"{folder.card}: damaged: {error}") from None
     return card
@@ -92,6 +96,8 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
 
 def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
     """Return the generator of a finished run, in evaluation mode on the CPU, and the run's configuration.
+
+    A fused generator comes with the configuration of its first part.
 
     Raises:
         UsageError: the run has no generator (yet).
@@ -105,16 +111,26 @@ def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
     if sha256(content).hexdigest() != card["sha256"]:
         raise IntegrityError(f"{folder.generator}: its SHA-256 is not the one that {folder.card.name} names")
     try:
-        config = config_from_flat(flatten(card["config"]))
-        generator = build_generator(
-            config.model.name,
-            latent_dim=config.model.latent_dim,
-            num_classes=card["num_classes"],
-            image_shape=tuple(card["image_shape"]),
-            width=config.model.width,
-            seed=0,
-        )
+        generator, config = _built(card)
         generator.load_state_dict(load_tensors(content))
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.card}: damaged: {str(error).splitlines()[0]}") from None
     return generator.eval().requires_grad_(False).to(torch.device("cpu")), config
+
+
+def _built(card: dict[str, Any]) -> tuple[nn.Module, Config]:
+    """Return the generator that `card` describes, with weights still to be loaded, and its configuration."""
+    if "parts" in card:
+        parts = [_built(part["card"]) for part in card["parts"]]
+        weights = [float(part["weight"]) for part in card["parts"]]
+        return MixtureGenerator([generator for generator, _ in parts], weights), parts[0][1]
+    config = config_from_flat(flatten(card["config"]))
+    generator = build_generator(
+        config.model.name,
+        latent_dim=config.model.latent_dim,
+        num_classes=card["num_classes"],
+        image_shape=tuple(card["image_shape"]),
+        width=config.model.width,
+        seed=0,
+    )
+    return generator, config

@@ -64,7 +64,7 @@ def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None
         IntegrityError: a ledger that the run would go on with is damaged.
         ClockError: the clock is behind such a ledger's last line.
     """
-    folder = RunFolder.open(output) if resume else RunFolder.unused(output)
+    folder = RunFolder.of_run(output) if resume else RunFolder.unused(output)
     if sign_key is not None and not is_private(config):
         raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
     sites = check(config, ledgers_of(config, folder), sign_key)
