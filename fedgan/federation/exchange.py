@@ -50,6 +50,13 @@ def wait_for_nodes(grid: Grid, count: int, patience: float = 60.0) -> list[int]:
     return nodes
 
 
+def wait_until_back(grid: Grid, nodes: set[int], patience: float) -> None:
+    """Return once all `nodes` are with the grid, or after `patience` seconds."""
+    deadline = monotonic() + patience
+    while not nodes <= set(grid.get_node_ids()) and monotonic() < deadline:
+        sleep(min(_POLL_S, patience))
+
+
 def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str) -> list[Message]:
     """Return one message for each node."""
     return [Message(content, node, message_type, group_id=group) for node, content in nodes.items()]

@@ -93,6 +93,7 @@ def _run(
         "mode": "resume" if resume else "new",
         "patience": settings.patience,
         "nodes": json.dumps(registered),
+        "log": str((folder.logs / "run.log").absolute()),
     }
     take_outcome(run)
     identifier = run_flower_app(folder, write_bundle(folder.flower / "app", config, keys))
