@@ -45,6 +45,7 @@ class ServerFolder:
         self.registered = path / "registered.json"
         self.flower = path / "flower"
         self.logs = path / "logs"
+        self.run_log = self.logs / "run.log"
         self.lock = path / "lock"
 
     def public_keys(self) -> dict[str, Path]:
