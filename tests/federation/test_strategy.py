@@ -422,6 +422,20 @@ def test_nodes_that_come_late_are_waited_for() -> None:
     assert 0.2 <= monotonic() - begun < 5
 
 
+def test_a_round_that_needs_a_lost_node_waits_for_it(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
+    class Flickering(InProcessGrid):
+        looks = 0
+
+        def get_node_ids(self) -> range:
+            self.looks += 1
+            return range(1000, 1003 if self.looks > 8 else 1002)
+
+    grid, watch = Flickering(grid_of(vaults)._client_app, 3), watcher()
+    strategy = strategy_of(make_server(minimum_clients=3), grid_of(vaults), watch, rounds=1, attempts=2, patience=20.0)
+    strategy.start(grid, timeout=0.1)
+    assert [report.clients for report in watch.reports] == [list(CLIENTS)]
+
+
 def test_nobody_at_all_is_an_error(vaults: list[Any]) -> None:
     for vault in vaults:
         vault.describe = lambda: fail(None)  # type: ignore[arg-type]
