@@ -78,7 +78,10 @@ def exchange(
     seconds: dict[int, float] = {}
     replies = list(collect(grid, messages, timeout, seconds))
     answers = read_answers(replies, asked, kind, largest)
-    return replace(answers, seconds={node: taken for node, taken in seconds.items() if node in asked})
+    late = {
+        node for node, reason in answers.refused.items() if reason == LATE
+    }  # the SuperLink may have answered for it
+    return replace(answers, seconds={node: taken for node, taken in seconds.items() if node not in late})
 
 
 def collect(grid: Grid, messages: list[Message], timeout: float | None, seconds: dict[int, float]) -> Iterator[Message]:

@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     size = [f"partition.clients={arguments.clients}", f"federation.rounds={arguments.rounds + 1}"]
+    size += ["training.warm_start_steps=20"]  # before the rounds, and not measured
     config = load_config(arguments.config, [*arguments.set, *size])
     with TemporaryDirectory(prefix="fed-") as folder:  # a socket's path has to be short
         rows = measure(config, Path(folder))

@@ -14,11 +14,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.clients import discover
 from fedgan.federation.embeddings import WarmStart
-from fedgan.federation.exchange import read_answers, wait_for_nodes
+from fedgan.federation.exchange import exchange, messages_for, read_answers, wait_for_nodes
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import client_app
-from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.strategy import GanStrategy
 from fedgan.federation.vault import Vault
@@ -156,6 +156,23 @@ def test_an_error_in_the_name_of_the_superlink_is_a_node_that_did_not_answer() -
     lost = Message(Error(5, "node unavailable"), reply_to=Message(RecordDict(), 1001, "train"))
     lost.metadata.__dict__["_src_node_id"] = 1
     assert read_answers([lost], [1001], Release).refused == {1001: "no answer in time"}
+
+
+def test_a_node_that_the_superlink_answers_for_has_not_answered(vaults: list[Any]) -> None:
+    class Lossy(InProcessGrid):
+        def _answer(self, message: Message) -> Message:
+            if message.metadata.dst_node_id != 1001:
+                return super()._answer(message)
+            lost = Message(Error(5, "node unavailable"), reply_to=message)
+            lost.metadata.__dict__["_src_node_id"] = 1
+            return lost
+
+    grid = Lossy(grid_of(vaults)._client_app, 3)
+    answers = exchange(
+        grid, messages_for(dict.fromkeys(grid.get_node_ids(), RecordDict()), "query", "0"), Description, 1
+    )
+    assert sorted(answers.seconds) == sorted(answers.good) == [1000, 1002]
+    assert answers.refused == {1001: "no answer in time"}
 
 
 def test_hostile_records_do_not_stop_the_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
