@@ -14,7 +14,7 @@ from torch import nn
 from fedgan import __version__
 from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
-from fedgan.errors import IntegrityError, UsageError
+from fedgan.errors import IntegrityError, UsageError, WriteError
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.models import build_generator
@@ -38,6 +38,9 @@ def save_generator(
         heads: hash of the last line of every ledger.
         stopped: why the run ended before its last round, or "".
         ledger_faults: what was wrong with clients' ledgers at the end, where these stay at the sites.
+
+    Raises:
+        WriteError: the disk refuses; neither is there without the other then.
     """
     module = server.average.module
     content = save_tensors({name: tensor.contiguous() for name, tensor in module.state_dict().items()})
@@ -61,7 +64,12 @@ def save_generator(
         "sha256": sha256(content).hexdigest(),
         "config": config.model_dump(),
     }
-    write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    try:
+        write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    except WriteError:  # weights are nothing without their card, and an older card is not theirs
+        for path in (folder.card, folder.generator):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def read_card(folder: RunFolder) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def last_ledgers(grid: Grid, terms: Terms) -> dict[str, str]:
 def _faults(clients: Mapping[str, Node], copies: LedgerCopies) -> dict[str, str]:
     faults: dict[str, str] = {}
     for name, node in clients.items():
-        if fault := copies.keep(name, node.description.ledger):
+        if fault := copies.keep(name, node.description.ledger, signature=node.description.signature):
             faults[name] = fault
             _LOGGER.warning("client %s: %s", name, fault)
     return faults

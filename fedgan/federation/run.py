@@ -79,6 +79,7 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
+        absence=config.federation.absence,
         observer=_Recorder(folder, ledgers, heads, observer, timed=terms.copies is not None),
         attempts=config.federation.attempts,
         patience=terms.patience if terms.copies else 0.0,
@@ -100,7 +101,13 @@ class _Recorder:
     """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
 
     def __init__(
-        self, folder: RunFolder, ledgers: Path, heads: dict[str, str], observer: Observer, *, timed: bool
+        self,
+        folder: RunFolder,
+        ledgers: Path,
+        heads: dict[str, str],
+        observer: Observer,
+        *,
+        timed: bool,
     ) -> None:
         self._folder = folder
         self._ledgers = ledgers

@@ -87,7 +87,7 @@ class Server:
         self._optimisation = optimisation
         self._loss = loss
         self._local_steps = local_steps
-        self.minimum_clients = minimum_clients
+        self.minimum_clients = max(minimum_clients, step.least)
         self.inspector = inspector or Inspector()
         self._noise = noise
         self._anchor_weight = anchor_weight

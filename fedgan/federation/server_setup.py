@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 from fedgan.config import Config
-from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.aggregation import AGGREGATIONS, Assumptions
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.bounds import ReleaseBounds
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
+from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
 from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
 from fedgan.federation.weights import Weights
@@ -91,6 +92,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
 
 def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | None, noise: NoiseSource) -> ServerStep:
     algorithm, privacy = ALGORITHMS[config.federation.algorithm], config.privacy
+    aggregation = AGGREGATIONS[config.federation.aggregation]
     if algorithm.releases == "gradient_sum":
         return GradientStep(
             gan,
@@ -101,10 +103,42 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
             noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
             noise=noise,
             seed=config.seed,
+            aggregation=None if config.federation.aggregation == "mean" else aggregation,
+            assumptions=assumptions_of(config),
         )
     if plan is not None and plan.level == "client":
-        return ClippedUpdates(algorithm.returns, plan=plan, quantile=privacy.clip_quantile, noise=noise)
-    return NetworkAverage(algorithm.returns, AGGREGATIONS[config.federation.aggregation])
+        return ClippedUpdates(
+            algorithm.returns,
+            plan=plan,
+            quantile=privacy.clip_quantile,
+            noise=noise,
+            optimizer=_server_optimizer(config, gan),
+        )
+    return NetworkAverage(algorithm.returns, aggregation, assumptions_of(config), _server_optimizer(config, gan))
+
+
+def _server_optimizer(config: Config, gan: Gan) -> ServerOptimizer | None:
+    federation = config.federation
+    rule = SERVER_OPTIMIZERS[federation.server_optimizer]
+    if rule is None:
+        return None
+    constants = Constants(
+        learning_rate=federation.server_learning_rate,
+        beta1=federation.server_beta1,
+        beta2=federation.server_beta2,
+        tau=federation.server_tau,
+    )
+    return ServerOptimizer(rule, constants, gan, ALGORITHMS[federation.algorithm].returns)
+
+
+def assumptions_of(config: Config) -> Assumptions:
+    """Return what aggregation rules may assume of the clients of `config`."""
+    federation = config.federation
+    return Assumptions(
+        trimmed_part=federation.trimmed_part,
+        faulty_clients=federation.faulty_clients,
+        krum_kept=federation.krum_kept,
+    )
 
 
 def _fake_gradient(config: Config, noise: NoiseSource) -> GradientRule:

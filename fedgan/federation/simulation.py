@@ -62,6 +62,7 @@ def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None
     Raises:
         UsageError: a name, the data, the partition, a batch size or the key is not accepted, or `output` is taken.
         IntegrityError: a ledger that the run would go on with is damaged.
+        ClockError: the clock is behind such a ledger's last line.
     """
     folder = RunFolder.open(output) if resume else RunFolder.unused(output)
     if sign_key is not None and not is_private(config):

@@ -14,12 +14,12 @@ from flwr.serverapp.strategy import Result, Strategy
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.checks import bytes_allowed
 from fedgan.federation.clients import Node
-from fedgan.federation.cohort import cohort_size, cohorts
+from fedgan.federation.cohort import absentees, cohort_size, cohorts
 from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers, wait_until_back
 from fedgan.federation.observers import Recorder
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import EMBED, TRAIN
-from fedgan.federation.reports import RoundReport, log_report
+from fedgan.federation.reports import RoundReport, log_report, too_few
 from fedgan.federation.requests import Refusal, Release
 from fedgan.federation.server import Server
 
@@ -38,6 +38,7 @@ class GanStrategy(Strategy):
         fraction: part of the clients asked in a round, in (0, 1].
         rounds: rounds of the whole run.
         seed: orders the clients.
+        absence: chance with which a client of a round is not there to be asked, in a simulation; in [0, 1).
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
         attempts: how often a round is asked for, if too few clients answer, before the run stops.
@@ -56,6 +57,7 @@ class GanStrategy(Strategy):
         seed: int,
         time_limit: float,
         observer: Recorder,
+        absence: float = 0.0,
         attempts: int = 3,
         patience: float = 0.0,
         timed: bool = False,
@@ -69,6 +71,7 @@ class GanStrategy(Strategy):
         self._rounds = rounds
         self._time_limit = time_limit
         self._observer = observer
+        self._absent = [absentees(sorted(clients), absence, number, seed) for number in range(1, rounds + 1)]
         self._attempts = attempts
         self._patience = patience
         self._timed = timed
@@ -113,7 +116,8 @@ class GanStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
-        cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
+        missing = self._spent | self._absent[server_round - 1]
+        cohort = [name for name in self._cohorts[server_round - 1] if name not in missing]
         content = to_records(self._server.train_request())
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
@@ -179,6 +183,8 @@ class GanStrategy(Strategy):
         report = self._absorb(exchange(grid, messages, Release, timeout, largest=largest))
         log_report(report)
         self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
+        absent = self._absent[report.round - 1] & set(self._cohorts[report.round - 1])
+        report.refused.update(dict.fromkeys(sorted(absent), "absent"))
         if report.enough:
             self._in_vain = 0
             self._observer.after_round(self._server, report, monotonic() - begun)
@@ -187,10 +193,12 @@ class GanStrategy(Strategy):
             wait_until_back(grid, {message.metadata.dst_node_id for message in messages}, self._patience)
 
     def _pass_over(self) -> None:
-        """Leave a round out for which too few of its cohort have budget left: the others would pay for nothing."""
+        """Leave a round out for which too few of its cohort can be asked: the others would pay for nothing."""
         self._server.round += 1
-        spent = self._spent.intersection(self._cohorts[self._server.round - 1])
-        report = RoundReport(self._server.round, [], dict.fromkeys(sorted(spent), Refusal.BUDGET_SPENT))
+        cohort, absent = self._cohorts[self._server.round - 1], self._absent[self._server.round - 1]
+        missing = {name: Refusal.BUDGET_SPENT if name in self._spent else "absent" for name in sorted(cohort)}
+        refused = {name: why for name, why in missing.items() if name in self._spent | absent}
+        report = RoundReport(self._server.round, [], refused)
         log_report(report)
         self._observer.after_round(self._server, report, 0.0)
 
@@ -201,12 +209,9 @@ class GanStrategy(Strategy):
         the noise itself, and pays nothing more.
         """
         self._in_vain += 1
-        needed = self._server.minimum_clients
-        words = f"round {report.round}: {len(report.clients)} good answers, at least {needed} are needed"
+        words = too_few(report, self._server.minimum_clients, asked=self._in_vain)
         if self._in_vain >= self._attempts and self._can_go_on():
-            reasons = "; ".join(f"{client}: {why}" for client, why in report.refused.items())
-            times = f"asked {self._in_vain} times" if self._in_vain > 1 else "asked once"
-            raise FedganError(f"{words} ({times}; {reasons}); --resume asks again")
+            raise FedganError(f"{words}; --resume asks again")
         _LOGGER.warning("%s", words)
 
     def _can_go_on(self) -> bool:

@@ -361,7 +361,7 @@ def test_a_damaged_checkpoint_is_refused(tiny_config: MakeConfig, run: Run, tmp_
     "setting",
     [
         "federation.algorithm='fedgam'",
-        "federation.aggregation='median'",
+        "federation.aggregation='majority'",
         "loss.name='hing'",
         "privacy.clipping_engine='opacuss'",
         "evaluation.metrics='cnn,lr'",

@@ -72,6 +72,7 @@ class Provision:
             folder.mkdir(mode=0o700, exist_ok=True)
         private, public = node_key_pair(new_key())
         write_bytes(site.key, private, mode=0o600)
+        write_bytes(site.public_key, public)
         write_bytes(site.authority, self.server.authority.read_bytes())
         node_port = _FIRST_NODE_PORT + int(client) % _NODE_PORTS
         write_text(site.config, site_toml(client, f"{_bracketed(self.host)}:{self.port}", node_port, demo, classes))

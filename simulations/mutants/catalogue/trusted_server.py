@@ -14,6 +14,7 @@ _EMBEDDINGS = "fedgan/federation/embeddings.py"
 _FEDSGD = "tests/federation/test_fedsgd.py"
 _CLIENTS = "tests/federation/test_client_level.py"
 _STEPS = "tests/federation/server_steps/test_updates.py"
+_RULES = "tests/federation/aggregation/test_in_rounds.py"
 _NOISE = f"{_FEDSGD}::test_the_noise_of_the_aggregate_is_as_stated"
 _CENTRAL = f"{_FEDSGD}::test_ten_clients_with_clipping_and_no_noise_are_central_dp_sgd"
 _COIN = (
@@ -31,8 +32,8 @@ MUTANTS = (
         name="aggregator-without-noise",
         breaks="a server that is trusted to add the noise adds it",
         file=_GRADIENTS,
-        before="add_noise_to_all(_total(releases), self._noise_std, self._noise)",
-        after="_total(releases)",
+        before="add_noise_to_all(self._total(releases), self._noise_std, self._noise)",
+        after="self._total(releases)",
         killed_by=(f"{_NOISE}[aggregator]",),
     ),
     Mutant(
@@ -176,6 +177,22 @@ MUTANTS = (
         before="enough=answered if secret else len(good) >= minimum",
         after="enough=len(good) >= minimum",
         killed_by=(_NOBODY,),
+    ),
+    Mutant(
+        name="another-rule-under-the-noise-of-a-sum",
+        breaks="noise calibrated to a clipped sum is added to a clipped sum and to nothing else",
+        file=_GRADIENTS,
+        before="if aggregation is not None and noise_std:",
+        after="if False:",
+        killed_by=(f"{_RULES}::test_the_servers_noise_goes_with_a_sum_alone",),
+    ),
+    Mutant(
+        name="another-rule-with-a-trusted-server",
+        breaks="a rule whose sensitivity nobody bounded is refused where the server adds the noise",
+        file="fedgan/federation/combinations.py",
+        before='if trust == "aggregator" and level != "none" and aggregation != "mean":',
+        after="if False:",
+        killed_by=("tests/federation/test_combinations.py::test_other_rules_than_sums_need_local_trust",),
     ),
     Mutant(
         name="loud-client-in-the-warm-start",
