@@ -186,7 +186,7 @@ class Federation:
             except subprocess.TimeoutExpired:
                 process.kill()
         try:
-            wait_until(lambda: not self.left_over(), 15, "processes to end")
+            wait_until(lambda: not self.left_over(), 40, "processes to end")
         finally:
             for process in self.left_over():
                 os.kill(process, signal.SIGKILL)

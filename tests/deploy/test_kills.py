@@ -57,7 +57,7 @@ def begin(federation: Callable[..., Any], rounds: int) -> Any:
 
 def at(fed: Any, folder: Path, name: str, act: Callable[[], object]) -> None:
     """Wait until somebody holds at `name` in `folder`, act, and let it go on."""
-    fed.wait_until(held(folder, name).exists, 240, f"the hold {name}")
+    fed.wait_until(held(folder, name).exists, 300, f"the hold {name}")
     act()
     held(folder, name).unlink()
 

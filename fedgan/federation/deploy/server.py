@@ -127,7 +127,12 @@ def _follow(folder: ServerFolder, run: RunFolder, link: Child, identifier: str, 
             raise FedganError(f"the SuperLink ended; see {link.log}; go on with --resume")
         if monotonic() - asked > _ASK_S:
             asked = monotonic()
-            status = run_status(folder, identifier)
+            try:
+                status = run_status(folder, identifier)
+            except FedganError:
+                if link.code() is None:
+                    raise
+                continue  # it has just ended, which is said above
             if status.startswith("finished") and not (ending := take_outcome(run)):
                 log = folder.run_log
                 with log.open("a", encoding="utf-8") as file:
