@@ -50,6 +50,13 @@ def wait_for_nodes(grid: Grid, count: int, patience: float = 60.0) -> list[int]:
     return nodes
 
 
+def wait_until_back(grid: Grid, nodes: set[int], patience: float) -> None:
+    """Return once all `nodes` are with the grid, or after `patience` seconds."""
+    deadline = monotonic() + patience
+    while not nodes <= set(grid.get_node_ids()) and monotonic() < deadline:
+        sleep(min(_POLL_S, patience))
+
+
 def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str) -> list[Message]:
     """Return one message for each node."""
     return [Message(content, node, message_type, group_id=group) for node, content in nodes.items()]
@@ -71,7 +78,10 @@ def exchange(
     seconds: dict[int, float] = {}
     replies = list(collect(grid, messages, timeout, seconds))
     answers = read_answers(replies, asked, kind, largest)
-    return replace(answers, seconds={node: taken for node, taken in seconds.items() if node in asked})
+    late = {
+        node for node, reason in answers.refused.items() if reason == LATE
+    }  # the SuperLink may have answered for it
+    return replace(answers, seconds={node: taken for node, taken in seconds.items() if node not in late})
 
 
 def collect(grid: Grid, messages: list[Message], timeout: float | None, seconds: dict[int, float]) -> Iterator[Message]:

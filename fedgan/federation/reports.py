@@ -110,3 +110,11 @@ def log_report(report: RoundReport) -> None:
             answers["slowest_client"],
             answers["late"],
         )
+
+
+def too_few(report: RoundReport, needed: int, *, asked: int) -> str:
+    """Return in words that a round has fewer good answers than `needed`, how often it was `asked`, and who failed."""
+    reasons = "; ".join(f"{client}: {why}" for client, why in report.refused.items())
+    times = "once" if asked == 1 else f"{asked} times"
+    good = len(report.clients)
+    return f"round {report.round}: {good} good answers, at least {needed} are needed (asked {times}; {reasons})"

@@ -82,6 +82,7 @@ def run_server(
         absence=config.federation.absence,
         observer=_Recorder(folder, ledgers, heads, observer, timed=terms.copies is not None),
         attempts=config.federation.attempts,
+        patience=terms.patience if terms.copies else 0.0,
         timed=terms.copies is not None,
         fault_of=lambda release: copies.fault(release, server.run) if copies else None,
     )

@@ -15,11 +15,11 @@ from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.checks import bytes_allowed
 from fedgan.federation.clients import Node
 from fedgan.federation.cohort import absentees, cohort_size, cohorts
-from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers
+from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers, wait_until_back
 from fedgan.federation.observers import Recorder
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import EMBED, TRAIN
-from fedgan.federation.reports import RoundReport, log_report
+from fedgan.federation.reports import RoundReport, log_report, too_few
 from fedgan.federation.requests import Refusal, Release
 from fedgan.federation.server import Server
 
@@ -42,6 +42,7 @@ class GanStrategy(Strategy):
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
         attempts: how often a round is asked for, if too few clients answer, before the run stops.
+        patience: seconds to wait, before a round is asked for again, for clients whose nodes are away.
         timed: whether clients work side by side, so that the time each takes to answer says something.
         fault_of: a last look at each release; what it returns is why it is left out.
     """
@@ -58,6 +59,7 @@ class GanStrategy(Strategy):
         observer: Recorder,
         absence: float = 0.0,
         attempts: int = 3,
+        patience: float = 0.0,
         timed: bool = False,
         fault_of: Callable[[Release], str | None] = lambda release: None,
     ) -> None:
@@ -71,6 +73,7 @@ class GanStrategy(Strategy):
         self._observer = observer
         self._absent = [absentees(sorted(clients), absence, number, seed) for number in range(1, rounds + 1)]
         self._attempts = attempts
+        self._patience = patience
         self._timed = timed
         self._fault_of = fault_of
         self._spent: set[str] = set()
@@ -186,7 +189,8 @@ class GanStrategy(Strategy):
             self._in_vain = 0
             self._observer.after_round(self._server, report, monotonic() - begun)
         else:
-            self._ask_again(report)
+            self._count_in_vain(report)
+            wait_until_back(grid, {message.metadata.dst_node_id for message in messages}, self._patience)
 
     def _pass_over(self) -> None:
         """Leave a round out for which too few of its cohort can be asked: the others would pay for nothing."""
@@ -198,19 +202,16 @@ class GanStrategy(Strategy):
         log_report(report)
         self._observer.after_round(self._server, report, 0.0)
 
-    def _ask_again(self, report: RoundReport) -> None:
+    def _count_in_vain(self, report: RoundReport) -> None:
         """Count a round that too few clients answered; raise FedganError when it is one too many.
 
         Nothing has moved, so the next request is the same: who has answered it answers it from memory where it adds
         the noise itself, and pays nothing more.
         """
         self._in_vain += 1
-        needed = self._server.minimum_clients
-        words = f"round {report.round}: {len(report.clients)} good answers, at least {needed} are needed"
+        words = too_few(report, self._server.minimum_clients, asked=self._in_vain)
         if self._in_vain >= self._attempts and self._can_go_on():
-            reasons = "; ".join(f"{client}: {why}" for client, why in report.refused.items())
-            times = f"asked {self._in_vain} times" if self._in_vain > 1 else "asked once"
-            raise FedganError(f"{words} ({times}; {reasons}); --resume asks again")
+            raise FedganError(f"{words}; --resume asks again")
         _LOGGER.warning("%s", words)
 
     def _can_go_on(self) -> bool:

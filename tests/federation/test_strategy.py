@@ -14,11 +14,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.clients import discover
 from fedgan.federation.embeddings import WarmStart
-from fedgan.federation.exchange import read_answers, wait_for_nodes
+from fedgan.federation.exchange import exchange, messages_for, read_answers, wait_for_nodes
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import client_app
-from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.strategy import GanStrategy
 from fedgan.federation.vault import Vault
@@ -156,6 +156,23 @@ def test_an_error_in_the_name_of_the_superlink_is_a_node_that_did_not_answer() -
     lost = Message(Error(5, "node unavailable"), reply_to=Message(RecordDict(), 1001, "train"))
     lost.metadata.__dict__["_src_node_id"] = 1
     assert read_answers([lost], [1001], Release).refused == {1001: "no answer in time"}
+
+
+def test_a_node_that_the_superlink_answers_for_has_not_answered(vaults: list[Any]) -> None:
+    class Lossy(InProcessGrid):
+        def _answer(self, message: Message) -> Message:
+            if message.metadata.dst_node_id != 1001:
+                return super()._answer(message)
+            lost = Message(Error(5, "node unavailable"), reply_to=message)
+            lost.metadata.__dict__["_src_node_id"] = 1
+            return lost
+
+    grid = Lossy(grid_of(vaults)._client_app, 3)
+    answers = exchange(
+        grid, messages_for(dict.fromkeys(grid.get_node_ids(), RecordDict()), "query", "0"), Description, 1
+    )
+    assert sorted(answers.seconds) == sorted(answers.good) == [1000, 1002]
+    assert answers.refused == {1001: "no answer in time"}
 
 
 def test_hostile_records_do_not_stop_the_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
@@ -420,6 +437,20 @@ def test_nodes_that_come_late_are_waited_for() -> None:
     begun = monotonic()
     assert wait_for_nodes(InProcessGrid(client_app(fail), 2), 3, patience=0.2) == [1000, 1001]  # type: ignore[arg-type]
     assert 0.2 <= monotonic() - begun < 5
+
+
+def test_a_round_that_needs_a_lost_node_waits_for_it(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
+    class Flickering(InProcessGrid):
+        looks = 0
+
+        def get_node_ids(self) -> range:
+            self.looks += 1
+            return range(1000, 1003 if self.looks > 8 else 1002)
+
+    grid, watch = Flickering(grid_of(vaults)._client_app, 3), watcher()
+    strategy = strategy_of(make_server(minimum_clients=3), grid_of(vaults), watch, rounds=1, attempts=2, patience=20.0)
+    strategy.start(grid, timeout=0.1)
+    assert [report.clients for report in watch.reports] == [list(CLIENTS)]
 
 
 def test_nobody_at_all_is_an_error(vaults: list[Any]) -> None:

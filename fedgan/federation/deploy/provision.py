@@ -121,6 +121,7 @@ class Provision:
             f"port = {self.port}\n"
             f"control_port = {self.port + 1}\n"
             "patience = 120.0          # seconds to wait for all sites before a run begins\n"
+            "largest_reply = 512       # MiB that a site may send in answer to one request\n"
         )
 
 

@@ -23,7 +23,7 @@ from fedgan.federation.deploy.gate import Gate
 from fedgan.federation.deploy.nodes import update_nodes
 from fedgan.federation.deploy.processes import Child
 from fedgan.federation.deploy.server_folder import ServerFolder, ServerSettings, load_server
-from fedgan.federation.deploy.superlink import run_flower_app, run_status, start_superlink, stop_run
+from fedgan.federation.deploy.superlink import run_flower_app, run_status, run_words, start_superlink, stop_run
 from fedgan.federation.outcome import Ending, take_outcome
 from fedgan.runs import RunFolder
 
@@ -95,6 +95,7 @@ def _run(
         "mode": "resume" if resume else "new",
         "patience": settings.patience,
         "nodes": json.dumps(registered),
+        "log": str(folder.run_log.absolute()),
     }
     take_outcome(run)
     identifier = run_flower_app(folder, write_bundle(folder.flower / "app", config, keys))
@@ -126,9 +127,17 @@ def _follow(folder: ServerFolder, run: RunFolder, link: Child, identifier: str, 
             raise FedganError(f"the SuperLink ended; see {link.log}; go on with --resume")
         if monotonic() - asked > _ASK_S:
             asked = monotonic()
-            status = run_status(folder, identifier)
+            try:
+                status = run_status(folder, identifier)
+            except FedganError:
+                if link.code() is None:
+                    raise
+                continue  # it has just ended, which is said above
             if status.startswith("finished") and not (ending := take_outcome(run)):
-                raise FedganError(f"the run is {status} and said no reason; see {link.log}; go on with --resume")
+                log = folder.run_log
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(run_words(folder, identifier))
+                raise FedganError(f"the run is {status} and said no reason; see {log}; go on with --resume")
             if ending:
                 return ending
         sleep(_LOOK_S)

@@ -17,11 +17,11 @@ from fedgan.config import Config
 from fedgan.federation.attack import vault as vaults
 from fedgan.federation.attack.run import run_with_canaries, watched_sites
 from fedgan.federation.attack.sites import Canaries, WatchedSites
+from fedgan.federation.clients import discover
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.relay import client_app
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.server_steps import gradients
-from fedgan.federation.strategy import discover
 from fedgan.privacy.ledger import read_ledger
 
 pytestmark = pytest.mark.privacy

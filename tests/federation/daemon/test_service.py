@@ -20,14 +20,15 @@ from fedgan.audit.verify import verify
 from fedgan.config import Config, flatten
 from fedgan.data import ImageDataset
 from fedgan.errors import UsageError
+from fedgan.federation.daemon import remote
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.remote import RemoteVault
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
-from fedgan.federation.daemon.wire import Asked
+from fedgan.federation.daemon.wire import Asked, encode
 from fedgan.federation.deploy.certificates import new_key, node_key_pair
-from fedgan.federation.requests import Description, Refusal, TrainRequest
+from fedgan.federation.requests import Description, Refusal, Release, TrainRequest
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import plan_of, training_of
 from fedgan.federation.vault import Vault
@@ -238,6 +239,18 @@ def test_the_text_of_an_error_stays_at_the_site(
     assert caught.value.code == Refusal.FAILED
     assert SECRET not in str(caught.value.__context__)
     assert SECRET in caplog.text  # it is this process that is the site's
+
+
+def test_an_answer_far_larger_than_its_request_is_not_read(
+    serve: Serve, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure()
+    request = train_request(config)
+    assert serve(config).train(request).arrays.keys() == request.arrays.keys()
+    monkeypatch.setattr(remote, "_ROOM_BYTES", -len(encode(request)))  # room for the request's own size alone
+    grown = {name: np.tile(array, 2) for name, array in request.arrays.items()}
+    monkeypatch.setattr(SiteVaults, "train", lambda *_: Release("00000", 1, grown))
+    assert refused(lambda: serve(config).train(request)) == Refusal.FAILED
 
 
 def test_only_its_owner_may_open_the_socket(serve: Serve, site: SiteFolder) -> None:
