@@ -338,6 +338,7 @@ def test_a_place_in_use_is_left_alone(refused: Refused, run: Path, another: Path
     assert (tmp_path / "full" / "mine").read_text() == "mine"
 
 
-def test_there_is_no_run_to_go_on_with_or_to_attack(refused: Refused, fused: Path) -> None:
-    for command in (["simulate", "--resume", "--output", fused], ["audit", "attack", fused]):
+def test_there_is_no_run_to_go_on_with_to_attack_or_to_compare_with(refused: Refused, fused: Path) -> None:
+    private = ["evaluate", fused, "--private-reads"]
+    for command in (["simulate", "--resume", "--output", fused], ["audit", "attack", fused], private):
         assert refused(*command) == f"{fused} holds a fused generator: name the runs that it was made of"
