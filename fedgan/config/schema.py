@@ -109,6 +109,12 @@ class Federation(Table):
     aggregation: Text = "mean"
     minimum_clients: PositiveCount = 1
     """A round with fewer good replies than this changes nothing."""
+    generated_images: Count = 0
+    """Generated images that go to each client in a round with "dp_fedavg_gan", in place of the generator; 0 for four
+    times training.batch_size."""
+    compression: Literal["none", "float16", "int8"] = "none"
+    """Of arrays on their way, in both directions. What clients send is rounded after their noise is in it; networks
+    come back as updates of what went out."""
     time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from fedgan.federation.records import from_records, refusal_code
+from fedgan.federation.records import Question, count_bytes, from_records, refusal_code
 from fedgan.federation.requests import Description, Release
 
 Answer = TypeVar("Answer", Description, Release)
@@ -18,10 +18,15 @@ Answer = TypeVar("Answer", Description, Release)
 
 @dataclass(frozen=True)
 class Answers(Generic[Answer]):
-    """Answers that could be read, and for every other node the reason in a few words."""
+    """Answers that could be read, and for every other node the reason in a few words.
+
+    Attributes:
+        bytes: of each good answer on its way.
+    """
 
     good: dict[int, Answer] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    bytes: list[int] = field(default_factory=list)
 
 
 def wait_for_nodes(grid: Grid, count: int, patience: float = 60.0) -> list[int]:
@@ -40,13 +45,21 @@ def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str)
     return [Message(content, node, message_type, group_id=group) for node, content in nodes.items()]
 
 
-def exchange(grid: Grid, messages: list[Message], kind: type[Answer], timeout: float | None) -> Answers[Answer]:
+def exchange(
+    grid: Grid,
+    messages: list[Message],
+    kind: type[Answer],
+    timeout: float | None,
+    question: Question | None = None,
+) -> Answers[Answer]:
     """Send `messages` and read the replies as `kind`; a node that does not answer within `timeout` s is named."""
     asked = [message.metadata.dst_node_id for message in messages]
-    return read_answers(grid.send_and_receive(messages, timeout=timeout), asked, kind)
+    return read_answers(grid.send_and_receive(messages, timeout=timeout), asked, kind, question)
 
 
-def read_answers(replies: object, asked: list[int], kind: type[Answer]) -> Answers[Answer]:
+def read_answers(
+    replies: object, asked: list[int], kind: type[Answer], question: Question | None = None
+) -> Answers[Answer]:
     """Read Flower `replies` of the nodes `asked`; a second reply of one node is left out.
 
     So is an error in the name of a node that was not asked: for a node that it lost, the SuperLink answers in its own.
@@ -64,7 +77,8 @@ def read_answers(replies: object, asked: list[int], kind: type[Answer]) -> Answe
             answers.refused[node] = code
         else:
             try:
-                answers.good[node] = from_records(kind, reply.content)
+                answers.good[node] = from_records(kind, reply.content, question)
+                answers.bytes.append(count_bytes(reply.content))
             except ValueError as error:
                 answers.refused[node] = f"unreadable reply: {error}"
     for node in asked:

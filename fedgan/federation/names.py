@@ -40,6 +40,7 @@ def check_names(config: Config) -> None:
         aggregation=config.federation.aggregation,
         minimum_clients=config.federation.minimum_clients,
         clip_quantile=config.privacy.clip_quantile,
+        compression=config.federation.compression,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

@@ -13,7 +13,7 @@ from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
+from fedgan.federation.sites import gan_of, generated_images, loss_of, optimisation_of, plan_of
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -45,6 +45,8 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         ema_decay=training.ema_decay,
         seed=config.seed,
         everybody=everybody,
+        compression=config.federation.compression,
+        generated_images=generated_images(config, description.num_classes),
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 
@@ -15,10 +15,10 @@ from flwr.serverapp.strategy import Result, Strategy
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.cohort import cohort_size, cohorts
 from fedgan.federation.exchange import exchange, messages_for, read_answers
-from fedgan.federation.records import quoted, to_records
+from fedgan.federation.records import Question, count_bytes, to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
 from fedgan.federation.reports import RoundReport
-from fedgan.federation.requests import Description, Refusal, Release
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest, quoted
 from fedgan.federation.server import Server
 
 _LOGGER = logging.getLogger(__name__)
@@ -119,6 +119,8 @@ class GanStrategy(Strategy):
         self._time_limit = time_limit
         self._observer = observer
         self._fault_of = fault_of
+        self._question: Question | None = None
+        self._bytes_down = 0
         self._spent: set[str] = set()
         self.stopped = ""
 
@@ -159,7 +161,7 @@ class GanStrategy(Strategy):
     ) -> Iterable[Message]:
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
         cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
-        content = to_records(self._server.train_request())
+        content = self._ask(self._server.train_request(), self._server.step.expected(self._server.gan))
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
     def aggregate_train(
@@ -192,13 +194,15 @@ class GanStrategy(Strategy):
         self._observer.after_round(self._server, report, monotonic() - begun)
 
     def _embed(self, grid: Grid, timeout: float | None) -> None:
-        content = to_records(self._server.embed_request())
+        content = self._ask(self._server.embed_request(), {"embedding": self._server.embedding_shape})
         records = {name: node.description.records for name, node in self._clients.items()}
         report = RoundReport(0, [])
+        sizes: list[int] = []
         names = sorted(self._clients)
         for first in range(0, len(names), self._cohort_size):
             nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
-            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout)
+            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout, self._question)
+            sizes += answers.bytes
             refused = {self._name(node): reason for node, reason in answers.refused.items()}
             releases = self._named(answers.good, refused)
             report = self._server.absorb_embeddings(releases, refused=refused, records=records)
@@ -208,6 +212,7 @@ class GanStrategy(Strategy):
                 raise BudgetError("no client has budget left for the warm start: nothing was trained")
             raise FedganError("no client took part in the warm start: nothing was trained")
         self._server.finish_embeddings()
+        self._server.unfitted = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:
@@ -222,11 +227,20 @@ class GanStrategy(Strategy):
             self.stopped = "no client has budget left"
 
     def _absorb(self, replies: Iterable[Message], asked: list[int]) -> RoundReport:
-        answers = read_answers(replies, asked, Release)
+        answers = read_answers(replies, asked, Release, self._question)
         refused = {self._name(node): reason for node, reason in answers.refused.items()}
         releases = self._named(answers.good, refused)
         records = sum(self._clients[self._names[node]].description.records for node in asked if node in self._names)
-        return self._server.absorb_round(releases, refused, records=records)
+        report = self._server.absorb_round(releases, refused, records=records)
+        sizes = [] if self._server.step.secret_cohort else answers.bytes  # none, or one, would tell who takes part
+        return replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
+
+    def _ask(self, request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> RecordDict:
+        """Return `request` as it travels, and remember how its answers are to be read."""
+        self._question = Question(request, expected)
+        content = to_records(request)
+        self._bytes_down = count_bytes(content)
+        return content
 
     def _named(self, releases: Mapping[int, Release], refused: dict[str, str]) -> list[Release]:
         """Return the releases that speak for the node they came from; note the others in `refused`."""
@@ -242,6 +256,10 @@ class GanStrategy(Strategy):
 
     def _name(self, node: int) -> str:
         return self._names.get(node, f"of node {node}, which was not asked")
+
+
+def _mean(sizes: Sequence[int]) -> int | None:
+    return round(sum(sizes) / len(sizes)) if sizes else None
 
 
 def _log_refusals(report: RoundReport) -> None:

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "aggregation": "mean",
     "minimum_clients": 1,
     "clip_quantile": 0.0,
+    "compression": "none",
 }
 
 
@@ -32,6 +33,10 @@ DEFAULTS: dict[str, Any] = {
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"},
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "clip_quantile": 0.5},
         {"algorithm": "fedsgd", "penalty": "r1"},
+        {"algorithm": "dp_fedavg_gan", "penalty": "gradient_penalty"},
+        *({"level": level, "compression": "int8"} for level in ("none", "record")),
+        {"level": "none", "trust": "aggregator", "algorithm": "fedsgd", "compression": "float16"},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "compression": "int8"},
         {"algorithm": "fedgan", "penalty": "gradient_penalty"},
         {"algorithm": "fedgan", "local_steps": 20, "minimum_clients": 3},
     ],
@@ -63,3 +68,12 @@ def test_refused_with_the_reason(refused: dict[str, Any], key: str, reason: str)
     with pytest.raises(UsageError, match=reason) as caught:
         check_combination(**DEFAULTS | refused)
     assert caught.value.key == key
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("compression", ["float16", "int8"])
+def test_sums_that_wait_for_the_servers_noise_are_not_rounded(compression: str) -> None:
+    summed = {"trust": "aggregator", "algorithm": "fedsgd", "compression": compression}
+    with pytest.raises(UsageError, match="rounding a sum before the noise") as caught:
+        check_combination(**DEFAULTS | summed)
+    assert caught.value.key == "federation.compression"
