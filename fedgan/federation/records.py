@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeGuard, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -25,20 +25,27 @@ _NUMBER_BYTES = 8
 
 @dataclass(frozen=True)
 class Question:
-    """What releases answer, and so how they are read.
+    """How the releases that answer a request are to be read.
 
     Attributes:
-        request: it says how arrays travel; a network that went out comes back as its update.
+        compression: in which they travel.
         expected: shape of every array of an answer, by name.
+        base: what went out, where answers come back as updates of it.
     """
 
-    request: EmbedRequest | TrainRequest
+    compression: str
     expected: Mapping[str, tuple[int, ...]]
+    base: Arrays = field(default_factory=dict, repr=False)
 
     @property
     def most_bytes(self) -> int:
         """Bytes of the arrays of an answer at most, each with a header, and with "int8" its scales with another."""
-        return packed_bytes(self.expected.values(), self.request.compression) + 2 * _FRAME_BYTES * len(self.expected)
+        return packed_bytes(self.expected.values(), self.compression) + 2 * _FRAME_BYTES * len(self.expected)
+
+
+def question_of(request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> Question:
+    """Return how the answers to `request`, which hold arrays of the shapes `expected`, are to be read."""
+    return Question(request.compression, expected, _base(request))
 
 
 def to_records(
@@ -58,7 +65,8 @@ def to_records(
     for entry in fields(payload):
         value = getattr(payload, entry.name)
         if entry.name == _ARRAYS:
-            packed = pack(_to_send(value, answers), getattr(answers or payload, _COMPRESSION, "none"))
+            compression = getattr(answers or payload, _COMPRESSION, "none")
+            packed = pack(less(value, _base(answers)) if answers else value, compression)
             records[_ARRAYS] = ArrayRecord({name: Array(array) for name, array in packed.items()})
         else:
             scalars[entry.name] = list(value) if isinstance(value, tuple) else value
@@ -83,7 +91,7 @@ def from_records(kind: type[Payload], records: RecordDict, question: Question | 
         if _COMPRESSION in kind.__dataclass_fields__:
             compression = _compression(scalars[_COMPRESSION])
         else:
-            compression = question.request.compression if question else "none"
+            compression = question.compression if question else "none"
         values: dict[str, Any] = {}
         for entry in fields(kind):
             if entry.name == _ARRAYS:
@@ -130,13 +138,9 @@ def _compression(value: Any) -> str:
     return value
 
 
-def _to_send(arrays: Arrays, answers: EmbedRequest | TrainRequest | None) -> Arrays:
-    """Return the arrays of a release as updates of what went out, where they are rounded on their way."""
-    return less(arrays, answers.arrays) if _is_rounded(answers) else arrays
-
-
-def _is_rounded(request: EmbedRequest | TrainRequest | None) -> TypeGuard[TrainRequest]:
-    return isinstance(request, TrainRequest) and request.compression != "none"
+def _base(request: EmbedRequest | TrainRequest) -> Arrays:
+    """Return the arrays from which updates are reckoned: none where nothing is rounded, as differences round too."""
+    return request.arrays if isinstance(request, TrainRequest) and request.compression != "none" else {}
 
 
 def _arrays(record: Any, compression: str, question: Question | None) -> Arrays:
@@ -146,8 +150,7 @@ def _arrays(record: Any, compression: str, question: Question | None) -> Arrays:
     if question and (size := sum(len(array.data) for array in record.values())) > question.most_bytes:
         raise ValueError(f"{size} bytes of arrays instead of at most {question.most_bytes}")
     arrays = unpack(_decoded(record), compression)
-    request = question.request if question else None
-    return plus(arrays, request.arrays) if _is_rounded(request) else arrays
+    return plus(arrays, question.base) if question else arrays
 
 
 def _decoded(record: ArrayRecord) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from fedgan.errors import BudgetError, FedganError
 from fedgan.federation.cohort import cohort_size, cohorts
 from fedgan.federation.exchange import exchange, messages_for, read_answers
-from fedgan.federation.records import Question, count_bytes, to_records
+from fedgan.federation.records import Question, count_bytes, question_of, to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest, quoted
@@ -237,7 +237,7 @@ class GanStrategy(Strategy):
 
     def _ask(self, request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> RecordDict:
         """Return `request` as it travels, and remember how its answers are to be read."""
-        self._question = Question(request, expected)
+        self._question = question_of(request, expected)
         content = to_records(request)
         self._bytes_down = count_bytes(content)
         return content

@@ -19,7 +19,7 @@ from fedgan.federation import simulation
 from fedgan.federation.compression import pack
 from fedgan.federation.forecast import forecast
 from fedgan.federation.grid import InProcessGrid
-from fedgan.federation.records import Question, count_bytes, from_records, to_records
+from fedgan.federation.records import count_bytes, from_records, question_of, to_records
 from fedgan.federation.relay import client_app
 from fedgan.federation.requests import GENERATED, EmbedRequest, Release, TrainRequest
 from fedgan.federation.server import Server
@@ -68,7 +68,7 @@ def test_networks_come_back_as_updates_which_round_finer_than_they_would(compres
     asked = request(compression, generator__w=weights)
     at_client = from_records(TrainRequest, to_records(asked))
     release = Release("00000", 1, {"generator/w": at_client.arrays["generator/w"] + update})
-    question = Question(asked, {"generator/w": (3, 200)})
+    question = question_of(asked, {"generator/w": (3, 200)})
     found = from_records(Release, to_records(release, at_client), question).arrays["generator/w"]
     assert found.dtype == np.float32
     error = np.abs(found - (weights + update)).max()
@@ -80,7 +80,7 @@ def test_networks_come_back_as_updates_which_round_finer_than_they_would(compres
 def test_what_did_not_go_out_comes_back_as_it_is(compression: str) -> None:
     asked = request(compression, discriminator__w=normal(5, scale=100))
     sums = {"gradient/w": normal(5, seed=2)}
-    question = Question(asked, {"gradient/w": (5,)})
+    question = question_of(asked, {"gradient/w": (5,)})
     found = from_records(Release, to_records(Release("00000", 1, sums), asked), question).arrays["gradient/w"]
     np.testing.assert_allclose(found, sums["gradient/w"], atol=TOLERANCE[compression] * 3)
 
@@ -98,7 +98,7 @@ def test_more_than_was_asked_for_is_refused_before_it_is_decoded(
     compression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(compression)
-    question = Question(asked, {"embedding": (4, 1000)})
+    question = question_of(asked, {"embedding": (4, 1000)})
     fits = to_records(Release("00000", 0, {"embedding": normal(4, 1000)}), asked)
     assert from_records(Release, fits, question).arrays["embedding"].shape == (4, 1000)
     too_much = to_records(Release("00000", 0, {"embedding": normal(4, 1000), "more": normal(800)}), asked)
@@ -276,7 +276,7 @@ def test_at_level_client_the_server_clips_what_it_has_decoded(
     networks = {name: array for name, array in at_client.arrays.items() if name != GENERATED}
     update = {name: normal(*array.shape, scale=size, seed=3) for name, array in networks.items()}
     sent = Release("00000", 1, {name: networks[name] + update[name] for name in networks})
-    question = Question(asked, step.expected(server.gan))
+    question = question_of(asked, step.expected(server.gan))
     received = from_records(Release, to_records(sent, at_client), question)
     before = np.concatenate([value.numpy().ravel().copy() for value in server.gan.discriminator.state_dict().values()])
     step.move(server.gan, [received], round_number=1, records=48)
