@@ -79,6 +79,7 @@ def read_answers(
             try:
                 answers.good[node] = from_records(kind, reply.content, question)
                 answers.bytes.append(count_bytes(reply.content))
+                reply.content.clear()  # a large model's bytes need not stay beside what was read from them
             except ValueError as error:
                 answers.refused[node] = f"unreadable reply: {error}"
     for node in asked:
