@@ -138,8 +138,25 @@ def _card_faults(card: Path, facts: dict[str, Any], ledgers: Ledgers) -> Iterato
         return
     if not (claimed == spent or math.isclose(claimed, spent, rel_tol=_SAME)):
         yield Finding(card, None, f"it claims epsilon {claimed:.6g}, its ledgers say {spent:.6g}")
-    if trust_of(kinds) != "local" and facts.get("trust") == "local":
+    hidden = facts.get("trust") == "local" and trust_of(kinds) != "local"
+    if hidden and "aggregator" in _trusts(facts.get("run"), [*heads], ledgers):
         yield Finding(card, None, "it claims local trust, its ledgers hold charges that trust the server")
+
+
+def _trusts(run: object, clients: Sequence[str], ledgers: Ledgers) -> set[str]:
+    """Return the trusts of what `run` charged to `clients`, or of all charges where none is that run's.
+
+    Other runs on the same ledgers may have trusted the server.
+    """
+    lines = [
+        line
+        for client in clients
+        for ledger in ledgers[client]
+        for line in scan_ledger(ledger.path)
+        if line.event is not None
+    ]
+    own = {line.trust for line in lines if line.row["run"] == run}
+    return own or {line.trust for line in lines}
 
 
 def _until(found: Sequence[LedgerSummary], heads: str) -> Counter[Charge]:

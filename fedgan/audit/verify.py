@@ -66,7 +66,8 @@ def verify(paths: Sequence[Path], *, public_key: Path | None = None, workers: in
 
     Args:
         paths: run folders (with `ledgers/`), folders of `*.jsonl`, or ledger files.
-        public_key: file of the key that must have signed every ledger; without, signatures that are there are checked.
+        public_key: file of the key that must have signed every ledger, or a folder with a CLIENT.pub for each; without,
+            signatures that are there are checked.
         workers: processes among which many ledgers are divided.
 
     Raises:

@@ -20,11 +20,11 @@ from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.names import check_names
 from fedgan.federation.node import SERVER_KEYS
+from fedgan.federation.observers import Observer
 from fedgan.federation.outcome import write_outcome
 from fedgan.federation.run import Terms, run_server
 from fedgan.federation.simulation import check, ledgers_of
 from fedgan.federation.sites import sites_of_process, use_threads
-from fedgan.federation.strategy import Observer
 from fedgan.federation.vault import Vault
 from fedgan.runs import RunFolder
 
@@ -76,7 +76,6 @@ def serve_sites(grid: Grid, run_config: Mapping[str, Any], observer_of: Observer
         nodes = json.loads(run_config["nodes"])
         terms = Terms(
             patience=float(run_config["patience"]),
-            round_timeout=float(run_config["round_timeout"]),
             names={int(node): str(client) for client, node in nodes.items()},
             copies=LedgerCopies(folder.ledgers),
         )

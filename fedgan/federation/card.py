@@ -14,7 +14,7 @@ from torch import nn
 from fedgan import __version__
 from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
-from fedgan.errors import IntegrityError, UsageError
+from fedgan.errors import IntegrityError, UsageError, WriteError
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.models import build_generator
@@ -29,6 +29,7 @@ def save_generator(
     epsilon: float | None,
     heads: dict[str, str],
     stopped: str,
+    ledger_faults: dict[str, str],
 ) -> None:
     """Write the averaged generator and its card.
 
@@ -36,6 +37,10 @@ def save_generator(
         epsilon: what the ledgers say was spent by the client who spent most; None under level "none".
         heads: hash of the last line of every ledger.
         stopped: why the run ended before its last round, or "".
+        ledger_faults: what was wrong with clients' ledgers at the end, where these stay at the sites.
+
+    Raises:
+        WriteError: the disk refuses; neither is there without the other then.
     """
     module = server.average.module
     content = save_tensors({name: tensor.contiguous() for name, tensor in module.state_dict().items()})
@@ -55,10 +60,16 @@ def save_generator(
         "image_shape": list(module.image_shape),  # type: ignore[arg-type]
         "num_classes": module.num_classes,
         "ledger_heads": heads,
+        "ledger_faults": ledger_faults,
         "sha256": sha256(content).hexdigest(),
         "config": config.model_dump(),
     }
-    write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    try:
+        write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    except WriteError:  # weights are nothing without their card, and an older card is not theirs
+        for path in (folder.card, folder.generator):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def read_card(folder: RunFolder) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def _arrays(record: Any, compression: str, question: Question | None) -> Arrays:
     if not isinstance(record, ArrayRecord):
         raise ValueError("arrays is no record of arrays")
     if question and (size := sum(len(array.data) for array in record.values())) > question.most_bytes:
-        raise ValueError(f"{size} bytes of arrays instead of at most {question.most_bytes}")
+        raise ValueError(f"{size} bytes of arrays, over {question.most_bytes}")
     arrays = unpack(_decoded(record), compression)
     return plus(arrays, question.base) if question else arrays
 

@@ -12,7 +12,7 @@ from threading import Lock
 
 import grpc
 
-from fedgan.errors import FedganError, UsageError
+from fedgan.errors import ClockError, FedganError, UsageError
 from fedgan.federation.daemon.policy import AgainstPolicy
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.vaults import SiteVaults
@@ -79,6 +79,8 @@ class VaultService(grpc.GenericRpcHandler):
             code, reason = Refusal.AGAINST_POLICY, str(refusal)
         except (UsageError, ValueError) as error:
             code, reason = Refusal.BAD_REQUEST, str(error)
+        except ClockError as error:
+            code, reason = Refusal.CLOCK_BEHIND, str(error)
         except FedganError as error:
             code, reason = Refusal.FAILED, str(error)
         except Exception as error:

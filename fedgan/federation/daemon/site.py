@@ -72,6 +72,8 @@ class Site(Table):
 
     client: Annotated[str, Field(pattern=r"^[0-9]{5}$")]
     """Five digits, as in the ledger's lines."""
+    sign_key: str = ""
+    """File of the private key that signs the ledger, relative to the folder of client.toml; "" leaves it unsigned."""
     data: SiteData = SiteData()
     policy: Policy = Policy()
     machine: Machine = Machine()
@@ -86,6 +88,7 @@ class SiteFolder:
         self.config = path / SITE_FILE
         self.authority = path / "ca.crt"
         self.key = path / "node.key"
+        self.public_key = path / "node.pub"
         self.ledger = path / "ledger.jsonl"
         self.refusals = path / "refusals.jsonl"
         self.health = path / "health.json"

@@ -16,6 +16,8 @@ from fedgan.federation.requests import Description, EmbedRequest, Release, Train
 from fedgan.federation.sites import draws_from_everybody, plan_of, training_of
 from fedgan.federation.vault import Vault
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_signing import check_signed
+from fedgan.privacy.signature import load_private_key, signature_path
 
 
 class SiteVaults:
@@ -31,13 +33,14 @@ class SiteVaults:
         self._folder = folder
         self._site = site
         self._records = _load(folder, site)
+        self._key = load_private_key(folder.path / site.sign_key, "sign_key") if site.sign_key else None
         self._vault = lru_cache(maxsize=4)(self._new_vault)
 
     def describe(self) -> Description:
         """Return what is public about this party, its ledger included."""
         records = self._records
         shape, classes = records.image_shape, records.num_classes
-        return Description(self._site.client, len(records), shape, classes, self._ledger())
+        return Description(self._site.client, len(records), shape, classes, self._ledger(), self._signature())
 
     def embed(self, request: EmbedRequest, asked: Asked) -> Release:
         """Return the warm start's release; raises Refusal, AgainstPolicy or UsageError."""
@@ -52,9 +55,15 @@ class SiteVaults:
         check_size(self._site.policy, size)
 
     def check_ledger(self) -> None:
-        """Raise IntegrityError for a damaged ledger; one torn by a crash is repaired when it is next charged."""
-        if self._folder.ledger.is_file() and self._folder.ledger.read_bytes().endswith(b"\n"):
-            read_ledger(self._folder.ledger)
+        """Check the ledger before anything is asked; one torn by a crash is repaired when it is next charged.
+
+        Raises:
+            IntegrityError: it is damaged, or its signature does not fit.
+            UsageError: it is signed, and not with this site's key.
+        """
+        ledger = self._folder.ledger
+        if ledger.is_file() and ledger.read_bytes().endswith(b"\n"):
+            check_signed(ledger, read_ledger(ledger), self._key)
 
     def _vault_for(self, asked: Asked, everybody: int) -> Vault:
         config = config_from_flat(asked.config)
@@ -82,10 +91,11 @@ class SiteVaults:
             lifetime_epsilon=policy.epsilon,
             training=training_of(config, records.image_shape, records.num_classes),
             seed=config.seed,
+            sign_key=self._key,
         )
 
     def _with_ledger(self, release: Release) -> Release:
-        return replace(release, ledger=self._ledger())
+        return replace(release, ledger=self._ledger(), signature=self._signature())
 
     def _ledger(self) -> str:
         """Return the ledger's whole lines; a torn one is nobody's business until it is repaired."""
@@ -93,6 +103,11 @@ class SiteVaults:
             return ""
         content = self._folder.ledger.read_bytes()
         return content[: content.rfind(b"\n") + 1].decode()
+
+    def _signature(self) -> str:
+        """Return what signs the ledger, or ""; after a crash it may be under the line before the last."""
+        path = signature_path(self._folder.ledger)
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _load(folder: SiteFolder, site: Site) -> ImageDataset:

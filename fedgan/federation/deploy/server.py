@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from fedgan.config import Config, to_toml
-from fedgan.errors import FedganError, UsageError
+from fedgan.errors import FedganError, UsageError, bad_value
 from fedgan.federation.deploy.bundle import write_bundle
 from fedgan.federation.deploy.certificates import expires
 from fedgan.federation.deploy.gate import Gate
@@ -57,6 +57,8 @@ def run_federation(
             f"partition.clients = {config.partition.clients} but {folder.nodes} holds the keys of {len(keys)} sites",
             "partition.clients",
         )
+    if config.federation.absence:
+        raise bad_value("federation.absence", config.federation.absence, "0: real clients are absent when they are")
     if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
         raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
     with _only_server(folder), _ended_by_signals():
@@ -92,7 +94,6 @@ def _run(
         "output": str(run.path.absolute()),
         "mode": "resume" if resume else "new",
         "patience": settings.patience,
-        "round_timeout": settings.round_timeout,
         "nodes": json.dumps(registered),
     }
     take_outcome(run)

@@ -27,8 +27,6 @@ class ServerSettings(Table):
     """On 127.0.0.1 alone: who reaches it can start runs."""
     patience: Positive = 120.0
     """Seconds to wait for all sites before a run begins."""
-    round_timeout: Positive = 3600.0
-    """Seconds after which a round goes on without the sites that have not answered."""
 
 
 class ServerFolder:

@@ -7,13 +7,16 @@ import logging
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedgan.audit.budget import audit_budget
+from fedgan.audit.verify import verify
 from fedgan.config import Config, flatten
 from fedgan.data import ImageDataset
 from fedgan.errors import UsageError
@@ -22,10 +25,13 @@ from fedgan.federation.daemon.remote import RemoteVault
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
+from fedgan.federation.daemon.wire import Asked
+from fedgan.federation.deploy.certificates import new_key, node_key_pair
 from fedgan.federation.requests import Description, Refusal, TrainRequest
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import plan_of, training_of
 from fedgan.federation.vault import Vault
+from fedgan.privacy import ledger_clock
 from fedgan.privacy.ledger import read_ledger
 
 pytestmark = pytest.mark.privacy
@@ -264,3 +270,64 @@ def test_a_path_too_long_for_a_socket_is_refused(site: SiteFolder) -> None:
     service = VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals))
     with pytest.raises(UsageError, match="at most 107 bytes"):
         listen(service, site.private / ("x" * 100) / "socket")
+
+
+def test_a_clock_behind_the_ledger_has_its_own_code_and_the_site_reads_why(
+    serve: Serve, configure: Configure, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(UTC) + timedelta(days=1)
+
+    config = configure("training.warm_start='none'")
+    vault = serve(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_clock, "datetime", Tomorrow)
+        vault.train(train_request(config))
+    before = site.ledger.read_bytes()
+    assert refused(lambda: vault.train(train_request(config, round=2))) == Refusal.CLOCK_BEHIND
+    (refusal,) = refusals(site)
+    assert refusal["code"] == "clock_behind"
+    assert refusal["reason"].startswith(f"{site.ledger}: the last line of client 00000 was written at ")
+    assert site.ledger.read_bytes() == before
+
+
+# Signatures
+
+
+def with_key(site: SiteFolder, key: ec.EllipticCurvePrivateKey) -> SiteVaults:
+    """Return the vaults of the site after it was given `key` to sign with."""
+    private, public = node_key_pair(key)
+    site.key.write_bytes(private)
+    site.public_key.write_bytes(public)
+    if "sign_key" not in site.config.read_text():
+        site.config.write_text('sign_key = "node.key"\n' + site.config.read_text())
+    return SiteVaults(site, load_site(site))
+
+
+def test_a_site_signs_its_ledger_and_shows_the_signature(serve: Serve, configure: Configure, site: SiteFolder) -> None:
+    """A ledger that was begun without goes on signed, and then no longer without."""
+    config, key = configure("training.warm_start='none'"), new_key()
+    asked = Asked(flatten(config.model_dump()))
+    unsigned = SiteVaults(site, load_site(site))
+    assert unsigned.train(train_request(config), asked).signature == ""
+    vaults = with_key(site, key)
+    vaults.check_ledger()
+    release = vaults.train(train_request(config, round=2), asked)
+    assert release.signature == site.ledger.with_suffix(".sig").read_text() == vaults.describe().signature
+    report = verify([site.ledger], public_key=site.public_key)
+    assert (report.intact, [signed["line"] for signed in report.signed]) == (True, [3])
+    for refusing in (unsigned, with_key(site, new_key())):
+        with pytest.raises(UsageError, match=r"ledger.jsonl is signed"):
+            refusing.check_ledger()
+        with pytest.raises(UsageError, match=r"ledger.jsonl is signed"):
+            refusing.train(train_request(config, round=3), asked)
+    assert charges(site) == 2
+
+
+@pytest.mark.parametrize("key", ["none.key", "client.toml"])
+def test_a_key_that_is_none_ends_the_vault_before_it_serves(site: SiteFolder, key: str) -> None:
+    site.config.write_text(f'sign_key = "{key}"\n' + site.config.read_text())
+    with pytest.raises(UsageError, match=f"sign_key.*{key}"):
+        SiteVaults(site, load_site(site))
