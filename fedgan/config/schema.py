@@ -137,6 +137,12 @@ class Federation(Table):
     """Seconds after which a round goes on without clients that have not answered; 0 waits for ever."""
     largest_weight: Annotated[float, Field(ge=1)] = 10.0
     """In sums over records a client counts with at most this many times the records of the median client."""
+    generated_images: Count = 0
+    """Generated images that go to each client in a round with "dp_fedavg_gan", in place of the generator; 0 for four
+    times training.batch_size."""
+    compression: Literal["none", "float16", "int8"] = "none"
+    """Of arrays on their way, in both directions. What clients send is rounded after their noise is in it; networks
+    come back as updates of what went out."""
     time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 
 import numpy as np
 
-from fedgan.federation.records import quoted
-from fedgan.federation.requests import Arrays, Release
+from fedgan.federation.requests import Arrays, Release, quoted
 
 _LARGEST_NOISE = 1e18  # its square is still a float32
 
@@ -67,8 +65,3 @@ def arrays_fault(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> str
         if not np.isfinite(array).all():
             return f"array {name} is not finite"
     return None
-
-
-def bytes_allowed(expected: Mapping[str, tuple[int, ...]]) -> int:
-    """Return how many bytes of arrays an answer may hold that should hold float32 arrays of these shapes."""
-    return 2 * sum(4 * prod(shape) for shape in expected.values()) + 1024 * (len(expected) + 1)

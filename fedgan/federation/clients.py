@@ -13,9 +13,8 @@ from flwr.serverapp import Grid
 
 from fedgan.errors import FedganError, IntegrityError
 from fedgan.federation.exchange import exchange, messages_for
-from fedgan.federation.records import quoted
 from fedgan.federation.relay import DESCRIBE
-from fedgan.federation.requests import Description
+from fedgan.federation.requests import Description, quoted
 from fedgan.files import write_text
 
 _LOGGER = logging.getLogger(__name__)

@@ -20,16 +20,18 @@ def check_combination(
     proximal: float,
     minimum_clients: int,
     clip_quantile: float,
+    compression: str,
 ) -> None:
     """Raise UsageError, with the reason, for settings whose privacy cannot be accounted for, or that contradict.
 
     Args:
         level, trust, clip_quantile: of table `privacy`.
         penalty: `loss.penalty`.
-        algorithm, local_steps, aggregation, server_optimizer, proximal, minimum_clients: of table `federation`.
+        algorithm, local_steps, aggregation, server_optimizer, proximal, minimum_clients, compression: of table
+            `federation`.
     """
     summed = ALGORITHMS[algorithm].releases == "gradient_sum"
-    if (looks := PENALTIES[penalty]) and looks.between and "generator" not in ALGORITHMS[algorithm].sends:
+    if (looks := PENALTIES[penalty]) and looks.between and summed:
         raise UsageError(
             f"loss.penalty = {penalty!r} does not go with federation.algorithm = {algorithm!r}, whose clients have no "
             "generator to look between real and generated images: give 'r1' or 'none'",
@@ -50,6 +52,13 @@ def check_combination(
             "noise added by the server hides a record only in a sum of clipped gradients, and several local steps "
             "without noise have no such bound; give privacy.trust = 'local' or federation.algorithm = 'fedsgd'",
             "privacy.trust",
+        )
+    if level == "record" and trust != "local" and compression != "none":
+        raise UsageError(
+            f"federation.compression = {compression!r} does not go with privacy.trust = {trust!r} at level 'record': "
+            "rounding a sum before the noise is added moves it by more than one record's clipped share, which is all "
+            "that the noise is for; give federation.compression = 'none' or privacy.trust = 'local'",
+            "federation.compression",
         )
     if level == "client":
         _check_client_level(trust, algorithm, minimum_clients)

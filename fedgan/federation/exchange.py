@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from flwr.app import Error, Message, RecordDict
 from flwr.serverapp import Grid
 
-from fedgan.federation.records import from_records, refusal_code
+from fedgan.federation.records import Question, count_bytes, from_records, refusal_code
 from fedgan.federation.reports import LATE
 from fedgan.federation.requests import Description, Release
 
@@ -32,11 +32,13 @@ class Answers(Generic[Answer]):
 
     Attributes:
         seconds: from the question to each reply, by node, as the server saw it.
+        bytes: of each good answer on its way.
     """
 
     good: dict[int, Answer] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+    bytes: list[int] = field(default_factory=list)
 
 
 def wait_for_nodes(grid: Grid, count: int, patience: float = 60.0) -> list[int]:
@@ -63,7 +65,7 @@ def messages_for(nodes: Mapping[int, RecordDict], message_type: str, group: str)
 
 
 def exchange(
-    grid: Grid, messages: list[Message], kind: type[Answer], timeout: float | None, *, largest: int | None = None
+    grid: Grid, messages: list[Message], kind: type[Answer], timeout: float | None, question: Question | None = None
 ) -> Answers[Answer]:
     """Send `messages` and read the replies as `kind`.
 
@@ -72,15 +74,13 @@ def exchange(
         messages: one for each node.
         kind: of the answers.
         timeout: seconds after which a node that has not answered is named; None to wait for ever.
-        largest: bytes of arrays that an answer may hold; None for no limit.
+        question: how releases are to be read, and how large they may be; None for what holds no arrays.
     """
     asked = [message.metadata.dst_node_id for message in messages]
     seconds: dict[int, float] = {}
     replies = list(collect(grid, messages, timeout, seconds))
-    answers = read_answers(replies, asked, kind, largest)
-    late = {
-        node for node, reason in answers.refused.items() if reason == LATE
-    }  # the SuperLink may have answered for it
+    answers = read_answers(replies, asked, kind, question)
+    late = {node for node, why in answers.refused.items() if why == LATE}  # the SuperLink may have answered for these
     return replace(answers, seconds={node: taken for node, taken in seconds.items() if node not in late})
 
 
@@ -117,7 +117,7 @@ def _pull(grid: Grid, identifier: str, node: int) -> Message | None:
 
 
 def read_answers(
-    replies: Iterable[Message], asked: list[int], kind: type[Answer], largest: int | None = None
+    replies: Iterable[Message], asked: list[int], kind: type[Answer], question: Question | None = None
 ) -> Answers[Answer]:
     """Read Flower `replies` of the nodes `asked`; a second reply of one node is left out.
 
@@ -134,19 +134,14 @@ def read_answers(
             answers.refused[node] = f"error code {reply.error.code}"
         elif code := refusal_code(reply.content):
             answers.refused[node] = code
-        elif largest is not None and (size := array_bytes(reply.content)) > largest:
-            answers.refused[node] = f"sends {size} bytes of arrays, over {largest}"
         else:
             try:
-                answers.good[node] = from_records(kind, reply.content)
+                answers.good[node] = from_records(kind, reply.content, question)
+                answers.bytes.append(count_bytes(reply.content))
+                reply.content.clear()  # a large model's bytes need not stay beside what was read from them
             except ValueError as error:
                 answers.refused[node] = f"unreadable reply: {error}"
     for node in asked:
         if node not in answers.good and node not in answers.refused:
             answers.refused[node] = LATE
     return answers
-
-
-def array_bytes(content: RecordDict) -> int:
-    """Return the bytes of all arrays in `content`, before any of them is read."""
-    return sum(len(array.data) for record in content.array_records.values() for array in record.values())

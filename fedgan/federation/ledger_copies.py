@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedgan.errors import IntegrityError
-from fedgan.federation.records import quoted
-from fedgan.federation.requests import Release
+from fedgan.federation.requests import Release, quoted
 from fedgan.federation.sites import ledger_path
 from fedgan.files import write_text
 from fedgan.privacy.ledger_line import LedgerLine

@@ -48,6 +48,7 @@ def check_names(config: Config) -> None:
         proximal=config.federation.proximal,
         minimum_clients=config.federation.minimum_clients,
         clip_quantile=config.privacy.clip_quantile,
+        compression=config.federation.compression,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

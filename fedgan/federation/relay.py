@@ -49,13 +49,21 @@ def client_app(vault_of: Callable[[Context], AnyVault]) -> ClientApp:
 
     @app.train("embed")
     def embed(message: Message, context: Context) -> Message:
-        return _answer(message, lambda: to_records(vault_of(context).embed(_read(EmbedRequest, message))))
+        return _answer(message, lambda: _embed(vault_of(context), _read(EmbedRequest, message)))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return _answer(message, lambda: to_records(vault_of(context).train(_read(TrainRequest, message))))
+        return _answer(message, lambda: _train(vault_of(context), _read(TrainRequest, message)))
 
     return app
+
+
+def _embed(vault: AnyVault, request: EmbedRequest) -> RecordDict:
+    return to_records(vault.embed(request), request)
+
+
+def _train(vault: AnyVault, request: TrainRequest) -> RecordDict:
+    return to_records(vault.train(request), request)
 
 
 def _read(kind: type[Request], message: Message) -> Request:

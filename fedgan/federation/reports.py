@@ -28,6 +28,8 @@ class RoundReport:
         fake_accuracy: the discriminator's accuracy on generated images in this round, or None without generator steps.
         discriminator_steps: discriminator steps for each generator step in this round.
         heads: the ledgers' head hashes that came with the releases, by name.
+        bytes_down: of the request to one client, arrays and scalars as they travel.
+        bytes_up: of an answer, on average over the clients that gave one; None where nobody did, or nobody may know.
         seconds: from the question to each client's answer, by name, where that says something and is nobody's secret.
         enough: whether enough clients answered; otherwise nothing moved, and the round is still to be done.
     """
@@ -39,6 +41,8 @@ class RoundReport:
     fake_accuracy: float | None = None
     discriminator_steps: int = 0
     heads: dict[str, str] = field(default_factory=dict)
+    bytes_down: int = 0
+    bytes_up: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     enough: bool = True
 

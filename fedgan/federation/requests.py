@@ -10,6 +10,16 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[np.float32]]
 """Flat names such as "discriminator/layers.0.weight" to float32 arrays."""
 
+GENERATED = "generated/images"
+"""Name of the images (N, C, H, W) that go out in place of a generator; image i is of class i mod the classes."""
+TARGET = "target/means"
+"""Name of the embedding target (classes, features)."""
+
+
+def quoted(name: str) -> str:
+    """Return a name that a stranger gave, safe to print and short."""
+    return repr(name)[:80]
+
 
 @dataclass(frozen=True)
 class Description:
@@ -41,12 +51,14 @@ class EmbedRequest:
         features: dimension asked of the feature map.
         feature_seed: draws the feature map; public.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
+        compression: of the arrays of request and answer on their way; a vault sees none of it.
     """
 
     run: str
     features: int
     feature_seed: int
     everybody: int = 0
+    compression: str = "none"
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,10 @@ class TrainRequest:
         steps: discriminator steps to take, which is what the round is charged for.
         first_step: discriminator steps of earlier rounds.
         discriminator_steps: discriminator steps for each generator step.
-        arrays: the networks that the algorithm sends, and the embedding target if generator steps are anchored to it.
+        arrays: the networks that the algorithm sends or the images that stand in for one, and the embedding target if
+            generator steps are anchored to it.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
+        compression: as in `EmbedRequest`.
     """
 
     run: str
@@ -70,6 +84,7 @@ class TrainRequest:
     discriminator_steps: int
     arrays: Arrays = field(repr=False)
     everybody: int = 0
+    compression: str = "none"
 
 
 @dataclass(frozen=True)

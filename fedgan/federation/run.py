@@ -135,6 +135,8 @@ class _Recorder:
                 "discriminator_steps": report.discriminator_steps,
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,
+                "bytes_down": report.bytes_down,
+                "bytes_up": report.bytes_up,
                 "seconds": round(seconds, 3),
                 **({"answers": report.answers()} if self._timed else {}),
             }

@@ -9,10 +9,11 @@ import torch
 
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
+from fedgan.federation.compression import Compression
 from fedgan.federation.embeddings import Embeddings, WarmStart
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.reports import RoundReport, progress_of, report_of
-from fedgan.federation.requests import EmbedRequest, Release, TrainRequest
+from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
@@ -22,6 +23,7 @@ from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder
 from fedgan.training.local import GeneratorProgress, Optimisation, generator_steps_due
 from fedgan.training.steps import Anchor
+from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, embedding_loss, fit_generator
 
@@ -44,6 +46,8 @@ class Server:
         ema_decay: of the generator's average, per generator step.
         seed: of all public streams.
         everybody: records of all clients together, told to clients whose vaults cannot know it; 0 for unknown.
+        compression: of arrays on their way, told to clients with every request.
+        generated_images: how many go out with each request, where the algorithm sends them in place of the generator.
         inspector: looks at every release.
 
     Attributes:
@@ -70,6 +74,8 @@ class Server:
         ema_decay: float,
         seed: int,
         everybody: int = 0,
+        compression: Compression = "none",
+        generated_images: int = 0,
         inspector: Inspector | None = None,
     ) -> None:
         self.run = run
@@ -94,6 +100,8 @@ class Server:
         self._ema_decay = ema_decay
         self._seed = seed
         self._everybody = everybody
+        self._compression = compression
+        self._generated_images = generated_images
 
     @property
     def warm_start_pending(self) -> bool:
@@ -107,7 +115,7 @@ class Server:
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
         seed = derive_seed(self._seed, "features")
-        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody)
+        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody, self._compression)
 
     def absorb_embeddings(
         self,
@@ -180,7 +188,10 @@ class Server:
         """Return the request of the next round, the same for every client of it."""
         arrays = networks_of(self.gan, self._algorithm.sends)
         if self._anchor_weight > 0 and self.target is not None and "generator" in self._algorithm.returns:
-            arrays["target/means"] = self.target.means.numpy()
+            arrays[TARGET] = self.target.means.numpy()
+        if self._algorithm.sends_images:
+            rng = stream(self._seed, "images", self.round + 1)
+            arrays[GENERATED] = generate_stock(self.gan, self._generated_images, rng).cpu().numpy()
         return TrainRequest(
             run=self.run,
             round=self.round + 1,
@@ -189,6 +200,7 @@ class Server:
             discriminator_steps=self.ladder.discriminator_steps,
             arrays=arrays,
             everybody=self._everybody,
+            compression=self._compression,
         )
 
     def absorb_round(self, releases: Sequence[Release], refused: dict[str, str], *, records: int) -> RoundReport:

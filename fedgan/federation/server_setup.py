@@ -17,7 +17,7 @@ from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of
+from fedgan.federation.sites import gan_of, generated_images, loss_of, optimisation_of, plan_of
 from fedgan.federation.weights import Weights
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
@@ -51,6 +51,8 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         ema_decay=training.ema_decay,
         seed=config.seed,
         everybody=everybody,
+        compression=config.federation.compression,
+        generated_images=generated_images(config, description.num_classes),
         inspector=Inspector(weights, _bounds(config, weights.records, everybody)),
     )
 

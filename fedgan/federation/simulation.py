@@ -21,6 +21,7 @@ from fedgan.federation.sites import (
     Sites,
     client_name,
     gan_of,
+    generated_images,
     sites_of_process,
     use_threads,
 )
@@ -99,6 +100,7 @@ def check(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     sites = sites_of_process(config, ledgers.absolute(), sign_key and sign_key.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)
+    generated_images(config, train.num_classes)
     sites.plan(sites.smallest)
     return sites
 

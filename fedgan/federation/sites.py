@@ -29,6 +29,9 @@ from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
 from fedgan.training.warm_start import FeatureMap
 
+_STEPS_WORTH = 4
+"""Steps whose generated rows go out in a round by default: more changed no score on digits, fewer began to."""
+
 
 def client_name(index: int) -> str:
     """Return the name of client `index`, for example "00003"."""
@@ -81,6 +84,21 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
     )
 
 
+def generated_images(config: Config, num_classes: int) -> int:
+    """Return how many generated images each request brings in place of a generator; UsageError for too few."""
+    if not ALGORITHMS[config.federation.algorithm].sends_images:
+        return 0
+    count = config.federation.generated_images
+    if 0 < count < num_classes:
+        raise bad_value("federation.generated_images", count, f"0, or at least {num_classes}, one of each class")
+    return count or max(num_classes, _STEPS_WORTH * config.training.batch_size)
+
+
+def is_anchored(config: Config) -> bool:
+    """Return whether generator steps are anchored to the warm start's embedding."""
+    return config.training.anchor_weight > 0 and config.training.warm_start != "none"
+
+
 def draws_from_everybody(config: Config) -> bool:
     """Return whether a batch of `config` is drawn from the records of all clients, at one common rate."""
     return ALGORITHMS[config.federation.algorithm].releases == "gradient_sum"
@@ -120,7 +138,6 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:
     """Return how every site of `config` trains."""
     gan = gan_of(config, image_shape, num_classes)
-    anchored = config.training.anchor_weight > 0 and config.training.warm_start != "none"
     features = FeatureMap(
         image_shape, features=config.training.warm_start_features, seed=derive_seed(config.seed, "features")
     )
@@ -131,7 +148,8 @@ def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: 
         optimisation=optimisation_of(config),
         loss=loss_of(config),
         anchor_weight=config.training.anchor_weight,
-        anchor_features=features.to(gan.device) if anchored else None,
+        anchor_features=features.to(gan.device) if is_anchored(config) else None,
+        generated_images=generated_images(config, num_classes),
     )
 
 

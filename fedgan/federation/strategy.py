@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from fedgan.errors import BudgetError, FedganError
-from fedgan.federation.checks import bytes_allowed
 from fedgan.federation.clients import Node
 from fedgan.federation.cohort import absentees, cohort_size, cohorts
 from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers, wait_until_back
 from fedgan.federation.observers import Recorder
-from fedgan.federation.records import to_records
+from fedgan.federation.records import Question, count_bytes, question_of, to_records
 from fedgan.federation.relay import EMBED, TRAIN
 from fedgan.federation.reports import RoundReport, log_report, too_few
-from fedgan.federation.requests import Refusal, Release
+from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 
 _LOGGER = logging.getLogger(__name__)
@@ -76,6 +75,8 @@ class GanStrategy(Strategy):
         self._patience = patience
         self._timed = timed
         self._fault_of = fault_of
+        self._question: Question | None = None
+        self._bytes_down = 0
         self._spent: set[str] = set()
         self._in_vain = 0
         self.stopped = ""
@@ -118,7 +119,7 @@ class GanStrategy(Strategy):
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
         missing = self._spent | self._absent[server_round - 1]
         cohort = [name for name in self._cohorts[server_round - 1] if name not in missing]
-        content = to_records(self._server.train_request())
+        content = self._ask(self._server.train_request(), self._server.step.expected(self._server.gan))
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
     def aggregate_train(
@@ -126,7 +127,8 @@ class GanStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Move the server by `replies`; the networks stay with the server, so no record is returned."""
         replies = list(replies)
-        self._absorb(read_answers(replies, [reply.metadata.src_node_id for reply in replies], Release))
+        asked = [reply.metadata.src_node_id for reply in replies]
+        self._absorb(read_answers(replies, asked, Release, self._question))
         return None, None
 
     def configure_evaluate(
@@ -151,14 +153,15 @@ class GanStrategy(Strategy):
         self._observer.after_round(self._server, report, monotonic() - begun)
 
     def _embed(self, grid: Grid, timeout: float | None) -> None:
-        content = to_records(self._server.embed_request())
+        content = self._ask(self._server.embed_request(), {"embedding": self._server.embedding_shape()})
         records = {name: node.description.records for name, node in self._clients.items()}
         report = RoundReport(0, [])
+        sizes: list[int] = []
         names = sorted(self._clients)
         for first in range(0, len(names), self._cohort_size):
             nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
-            largest = bytes_allowed({"embedding": self._server.embedding_shape()})
-            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout, largest=largest)
+            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout, self._question)
+            sizes += answers.bytes
             refused = {self._name(node): reason for node, reason in answers.refused.items()}
             releases = self._named(answers.good, refused)
             report = self._server.absorb_embeddings(releases, refused=refused, records=records)
@@ -171,6 +174,7 @@ class GanStrategy(Strategy):
             needed = self._server.minimum_clients
             raise FedganError(f"warm start: {len(report.clients)} good answers, at least {needed} are needed")
         self._server.finish_embeddings()
+        self._server.unfitted = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:
@@ -179,8 +183,7 @@ class GanStrategy(Strategy):
         if len(messages) < self._server.minimum_clients and not self._server.step.secret_cohort:
             self._pass_over()
             return
-        largest = bytes_allowed(self._server.step.expected(self._server.gan))
-        report = self._absorb(exchange(grid, messages, Release, timeout, largest=largest))
+        report = self._absorb(exchange(grid, messages, Release, timeout, self._question))
         log_report(report)
         self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
         absent = self._absent[report.round - 1] & set(self._cohorts[report.round - 1])
@@ -229,9 +232,18 @@ class GanStrategy(Strategy):
         releases = self._named(answers.good, refused)
         asked = {self._names[node] for node in (*answers.good, *answers.refused) if node in self._names}
         report = self._server.absorb_round(releases, refused, records=self._records(asked))
+        sizes = [] if self._server.step.secret_cohort else answers.bytes  # none, or one, would tell who takes part
+        report = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
         if not self._timed or self._server.step.secret_cohort:
             return report
         return replace(report, seconds={self._name(node): taken for node, taken in answers.seconds.items()})
+
+    def _ask(self, request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> RecordDict:
+        """Return `request` as it travels, and remember how its answers are to be read."""
+        self._question = question_of(request, expected)
+        content = to_records(request)
+        self._bytes_down = count_bytes(content)
+        return content
 
     def _records(self, clients: Iterable[str]) -> int:
         """Return how many records `clients` count with together."""
@@ -252,3 +264,7 @@ class GanStrategy(Strategy):
 
     def _name(self, node: int) -> str:
         return self._names.get(node, f"of node {node}, which was not asked")
+
+
+def _mean(sizes: Sequence[int]) -> int | None:
+    return round(sum(sizes) / len(sizes)) if sizes else None

@@ -34,7 +34,7 @@ class Gan:
     @property
     def device(self) -> torch.device:
         """The device that holds both networks."""
-        return next(self.generator.parameters()).device
+        return next(self.discriminator.parameters()).device
 
     def network(self, name: str) -> nn.Module:
         """Return the network called "generator" or "discriminator"."""

@@ -50,8 +50,15 @@ def audit(fed: Any, path: Path) -> dict[str, Any]:
     return dict(report)
 
 
-def test_without_privacy_the_generator_is_that_of_the_simulation(federation: Callable[..., Any]) -> None:
-    fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'")
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'")],
+    ids=["fedgan", "images and int8"],
+)
+def test_without_privacy_the_generator_is_that_of_the_simulation(
+    federation: Callable[..., Any], settings: tuple[str, ...]
+) -> None:
+    fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'", *settings)
     for index in range(2):
         fed.start_client(index)
     fed.start_server()

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "proximal": 0.0,
     "minimum_clients": 1,
     "clip_quantile": 0.0,
+    "compression": "none",
 }
 
 
@@ -38,6 +39,10 @@ DEFAULTS: dict[str, Any] = {
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "server_optimizer": "yogi"},
         *({"algorithm": "fedsgd", "aggregation": rule} for rule in ("median", "trimmed_mean", "krum")),
         *({"level": "none", "aggregation": rule} for rule in ("median", "trimmed_mean", "krum")),
+        {"algorithm": "dp_fedavg_gan", "penalty": "gradient_penalty"},
+        *({"level": level, "compression": "int8"} for level in ("none", "record")),
+        {"level": "none", "trust": "aggregator", "algorithm": "fedsgd", "compression": "float16"},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "compression": "int8"},
         {"algorithm": "fedgan", "penalty": "gradient_penalty"},
         {"algorithm": "fedgan", "local_steps": 20, "minimum_clients": 3},
     ],
@@ -87,3 +92,12 @@ def test_refused_with_the_reason(refused: dict[str, Any], key: str, reason: str)
 def test_other_rules_than_sums_need_local_trust(settings: dict[str, Any], rule: str) -> None:
     with pytest.raises(UsageError, match="no such bound holds for other rules"):
         check_combination(**DEFAULTS | settings | {"aggregation": rule})
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("compression", ["float16", "int8"])
+def test_sums_that_wait_for_the_servers_noise_are_not_rounded(compression: str) -> None:
+    summed = {"trust": "aggregator", "algorithm": "fedsgd", "compression": compression}
+    with pytest.raises(UsageError, match="rounding a sum before the noise") as caught:
+        check_combination(**DEFAULTS | summed)
+    assert caught.value.key == "federation.compression"

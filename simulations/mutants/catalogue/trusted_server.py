@@ -218,4 +218,25 @@ MUTANTS = (
         after="sums /= 1",
         killed_by=(f"{_CLIENTS}::test_a_client_embeds_the_mean_of_its_records_and_the_server_adds_the_noise",),
     ),
+    Mutant(
+        name="rounded-before-the-servers-noise",
+        breaks="a sum that the server adds noise to moves by no more than one record's clipped share",
+        file="fedgan/federation/combinations.py",
+        before='if level == "record" and trust != "local" and compression != "none":',
+        after='if level == "record" and trust != "local" and compression == "":',
+        killed_by=(
+            "tests/federation/test_combinations.py::test_sums_that_wait_for_the_servers_noise_are_not_rounded",
+            "tests/federation/daemon/test_service.py::test_sums_without_noise_are_not_rounded_whatever_the_server_says",
+        ),
+    ),
+    Mutant(
+        name="bytes-tell-who-takes-part",
+        breaks="no metric tells how many clients took part, as the accounting of the coins requires",
+        file="fedgan/federation/strategy.py",
+        before="[] if self._server.step.secret_cohort else answers.bytes",
+        after="answers.bytes",
+        killed_by=(
+            "tests/federation/test_traffic.py::test_where_nobody_may_know_who_takes_part_the_bytes_do_not_tell",
+        ),
+    ),
 )

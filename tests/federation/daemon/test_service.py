@@ -156,6 +156,20 @@ def test_a_request_larger_than_the_networks_that_the_site_allows_is_refused(
     assert charges(site) == 1
 
 
+def test_sums_without_noise_are_not_rounded_whatever_the_server_says(configure: Configure, site: SiteFolder) -> None:
+    site.config.write_text(site.config.read_text().replace("[policy]", '[policy]\ntrusts = ["aggregator"]'))
+    server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+    summed = ("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator")
+    config = configure(*summed, "federation.compression=int8")
+    try:
+        vault = RemoteVault(str(site.socket), flatten(config.model_dump()))
+        assert refused(lambda: vault.train(train_request(config))) == Refusal.BAD_REQUEST
+    finally:
+        server.stop(None).wait()
+    assert "rounding a sum before the noise" in refusals(site)[-1]["reason"]
+    assert charges(site) == 0
+
+
 def test_an_algorithm_that_the_site_struck_out_is_refused(configure: Configure, site: SiteFolder) -> None:
     settings = site.config.read_text().replace("[policy]", "[policy]\nalgorithms = ['fedsgd']")
     site.config.write_text(settings)
