@@ -13,6 +13,7 @@ from fedgan.federation.combinations import check_combination
 from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
+from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.critic import check_clipping_engine
 
 
@@ -29,7 +30,17 @@ def check_names(config: Config) -> None:
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":
         check_clipping_engine(
-            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+            config.privacy.clipping_engine,
+            penalty=config.loss.penalty,
+            precision=config.training.precision,
+            copies=config.training.augmentation_copies,
+        )
+    choose_augmentations(config.training.augmentation)
+    if config.training.augmentation_copies > 1 and config.loss.penalty != "none":
+        raise bad_value(
+            "training.augmentation_copies",
+            config.training.augmentation_copies,
+            f"1 with loss.penalty = {config.loss.penalty!r}",
         )
     pick_device(config.device)
     check_combination(

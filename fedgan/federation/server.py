@@ -203,6 +203,7 @@ class Server:
         discriminator_steps = self.ladder.discriminator_steps
         progress = GeneratorProgress()
         if secret or len(good) >= self._minimum_clients:
+            self.gan.perturbation = self.gan.perturbation.at(number)
             self.step.move(self.gan, good, round_number=number, records=records)
             progress = self._algorithm.server_update(self._server_round(good))
             self.ladder = self.ladder.after(progress.accuracy, progress.steps)

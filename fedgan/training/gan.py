@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fedgan.models import build_discriminator, build_generator
 from fedgan.seeding import derive_seed
 from fedgan.training.critic import ReducedPrecision
+from fedgan.training.perturbation import NOTHING, Perturbation
 from fedgan.training.streams import draw_labels, draw_latents
 
 Precision = Literal["float32", "bfloat16"]
@@ -25,11 +26,15 @@ class Gan:
 
     Attributes:
         precision: of forward passes in training steps; parameters and their gradients are float32 in any case.
+        perturbation: what training steps show to the discriminator in place of images.
+        spectral_bound: the largest spectral norm of a weight of the discriminator; 0 for none.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     precision: Precision = "float32"
+    perturbation: Perturbation = NOTHING
+    spectral_bound: float = 0.0
 
     @property
     def device(self) -> torch.device:
@@ -71,6 +76,8 @@ def build_gan(
     seed: int,
     device: torch.device,
     precision: Precision = "float32",
+    perturbation: Perturbation = NOTHING,
+    spectral_bound: float = 0.0,
 ) -> Gan:
     """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models`."""
     generator = build_generator(
@@ -84,7 +91,7 @@ def build_gan(
     discriminator = build_discriminator(
         name, num_classes=num_classes, image_shape=image_shape, width=width, seed=derive_seed(seed, "discriminator")
     )
-    return Gan(generator.to(device), discriminator.to(device), precision)
+    return Gan(generator.to(device), discriminator.to(device), precision, perturbation, spectral_bound)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from fedgan.losses import GanLoss
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
 from fedgan.training.rules import GradientRule
+from fedgan.training.spectral import bound_spectral_norms
 
 Anchor = Callable[[Tensor, Tensor], Tensor]
 """Maps generated images (N, C, H, W) and labels (N,) to a scalar that is added to the generator's loss."""
@@ -52,6 +53,7 @@ def discriminator_step(
         parameter.grad = gradients.get(name)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    bound_spectral_norms(gan.discriminator, gan.spectral_bound)
 
 
 def generator_step(
@@ -70,7 +72,8 @@ def generator_step(
     gan.generator.train()
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
-        logits = gan.critic(images, labels)
+        shown = gan.perturbation.of_generated(images, rng) if gan.perturbation.active else images
+        logits = gan.critic(shown, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)
