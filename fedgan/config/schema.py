@@ -85,6 +85,8 @@ class Training(Table):
     """Times that it sees each image, each time augmented anew; a record is clipped once, over all its copies."""
     instance_noise: NotNegative = 0.0
     """Standard deviation of noise on the images that it sees; it falls to nothing over the rounds."""
+    dropout: Decay = 0.0
+    """Chance with which training steps drop a unit of the discriminator."""
     spectral_bound: NotNegative = 0.0
     """Largest spectral norm of each of the discriminator's weights, kept after each step; 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -36,12 +36,13 @@ def check_names(config: Config) -> None:
             copies=config.training.augmentation_copies,
         )
     choose_augmentations(config.training.augmentation)
-    if config.training.augmentation_copies > 1 and config.loss.penalty != "none":
-        raise bad_value(
-            "training.augmentation_copies",
-            config.training.augmentation_copies,
-            f"1 with loss.penalty = {config.loss.penalty!r}",
-        )
+    if (penalty := config.loss.penalty) != "none":
+        for key, value, accepted in (
+            ("training.augmentation_copies", config.training.augmentation_copies, 1),
+            ("training.dropout", config.training.dropout, 0),
+        ):
+            if value > accepted:
+                raise bad_value(key, value, f"{accepted} with loss.penalty = {penalty!r}")
     pick_device(config.device)
     check_combination(
         level=config.privacy.level,

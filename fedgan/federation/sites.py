@@ -94,6 +94,7 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
         precision=config.training.precision,
         perturbation=perturbation_of(config),
         spectral_bound=config.training.spectral_bound,
+        dropout=config.training.dropout,
     )
 
 

@@ -85,8 +85,9 @@ class CopiesCritic(Differentiating):
         super().__init__()
         self.discriminator = discriminator
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the logits (N, K) of K copies of N rows, images (N, K, C, H, W) with labels (N,)."""
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor:
+        """Return the logits (N, K) of K copies of N rows, images (N, K, C, H, W); labels and others are (N,)."""
         rows, copies = images.shape[:2]
-        logits: Tensor = self.discriminator(images.flatten(0, 1), labels.repeat_interleave(copies))
+        repeated = (values.repeat_interleave(copies) for values in others)
+        logits: Tensor = self.discriminator(images.flatten(0, 1), *repeated)
         return logits.view(rows, copies)

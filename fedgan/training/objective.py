@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fedgan.losses import GanLoss
 from fedgan.training.critic import CopiesCritic, PenalisedCritic
+from fedgan.training.dropout import DroppingCritic, generated_keys, record_keys
 from fedgan.training.gan import Gan
 from fedgan.training.interpolation import interpolate
 from fedgan.training.rules import GradientRule
@@ -30,17 +31,21 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
         rng: draws what penalties need, as much whatever the number of real rows.
     """
     count, shown = len(real[0]), gan.perturbation
+    critic, keys = gan.critic, list[Tensor]()
+    if gan.dropout > 0:
+        critic = DroppingCritic(gan.critic, gan.dropout)
+        keys = [torch.cat([record_keys(*real, rng), generated_keys(len(fake[0]), rng, gan.device)])]
     if shown.active:
         real = (shown.of_records(*real, rng=rng), real[1])
         fake = (shown.of_generated(fake[0], rng, copies=shown.copies), fake[1])
-    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]))
+    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)
 
     def losses(logits: Tensor) -> Tensor:
         each = torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])
         return each if shown.copies == 1 else each.mean(dim=1)  # a record's copies are one row: clipped once
 
     if loss.penalty is None:
-        return gan.critic if shown.copies == 1 else CopiesCritic(gan.critic), rows, losses
+        return critic if shown.copies == 1 else CopiesCritic(critic), rows, losses
     of_norm, weight = loss.penalty.of_norm, loss.penalty_weight
 
     def penalised(output: Tensor) -> Tensor:
@@ -48,11 +53,11 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
         penalties = weight * of_norm(norms)
         return losses(logits) + torch.cat([penalties[:count], torch.zeros_like(penalties[count:])])
 
-    critic = PenalisedCritic(gan.critic)
+    penalising = PenalisedCritic(critic)
     if not loss.penalty.between:
-        return critic, rows, penalised
+        return penalising, rows, penalised
     points = torch.cat([interpolate(gan, *real, rng=rng), fake[0]])
-    return critic, (*rows, points), penalised
+    return penalising, (*rows, points), penalised
 
 
 def discriminator_gradient(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fedgan.losses import GanLoss
+from fedgan.training.dropout import DroppingCritic, generated_keys
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
 from fedgan.training.rules import GradientRule
@@ -73,7 +74,11 @@ def generator_step(
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
         shown = gan.perturbation.of_generated(images, rng) if gan.perturbation.active else images
-        logits = gan.critic(shown, labels)
+        if gan.dropout > 0:
+            keys = generated_keys(len(labels), rng, gan.device)
+            logits = DroppingCritic(gan.critic, gan.dropout)(shown, labels, keys)
+        else:
+            logits = gan.critic(shown, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)

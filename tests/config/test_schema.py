@@ -28,6 +28,7 @@ LIMITS = [
     ("training.beta2", ["1", "-0.1", "nan"], ["0", "0.9"]),
     ("training.ema_decay", ["1", "-0.1"], ["0", "0.9"]),
     ("training.augmentation_copies", ["0", "1.5"], ["1", "4"]),
+    ("training.dropout", ["-0.1", "1", "nan"], ["0", "0.5"]),
     ("training.instance_noise", ["-1", "nan", "inf"], ["0", "0.5"]),
     ("training.spectral_bound", ["-1", "nan", "inf"], ["0", "1"]),
     ("loss.label_smoothing", ["-0.1", "0.5", "nan"], ["0", "0.1"]),

@@ -18,6 +18,7 @@ ALL = (
     "training.augmentation_copies=2",
     "training.instance_noise=0.3",
     "training.spectral_bound=0.5",
+    "training.dropout=0.3",
     "loss.label_smoothing=0.1",
 )
 MakeConfig = Callable[..., Config]
@@ -56,6 +57,10 @@ def test_each_key_reaches_the_networks(tiny_config: MakeConfig, run: Run, tmp_pa
         (
             ["training.augmentation_copies=2", "privacy.clipping_engine='opacus'"],
             r"training\.augmentation_copies = 2 is not accepted: give 1 with privacy\.clipping_engine = 'opacus'",
+        ),
+        (
+            ["training.dropout=0.5", "loss.penalty='r1'"],
+            r"training\.dropout = 0\.5 is not accepted: give 0 with loss\.penalty = 'r1'",
         ),
         (
             ["training.augmentation_copies=2", "loss.penalty='r1'"],

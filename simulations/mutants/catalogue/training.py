@@ -11,6 +11,7 @@ _OBJECTIVE_TESTS = "tests/training/test_objective.py"
 _MOVED = f"{_TESTS}::test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _PERTURBATION = "fedgan/training/perturbation.py"
 _SHOWN = "tests/training/test_perturbation.py"
+_DROPOUT = "tests/training/test_dropout.py"
 _SHOWN_MOVED = f"{_SHOWN}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _FAKES = "gan.fakes(fakes, rng)"
 _LOSSES = "torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])"
@@ -155,13 +156,13 @@ MUTANTS = (
         name="copies-clipped-one-by-one",
         breaks="all augmented copies of a record are one row, clipped once",
         file=_OBJECTIVE,
-        before="    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]))\n",
+        before="    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)\n",
         after="    if shown.copies > 1:\n"
         "        from dataclasses import replace\n\n"
         "        pairs = ((part[0].flatten(0, 1), part[1].repeat_interleave(shown.copies)) for part in (real, fake))\n"
         "        real, fake = pairs\n"
         "        count, shown = len(real[0]), replace(shown, copies=1)\n"
-        "    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]))\n",
+        "    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)\n",
         killed_by=(f"{_SHOWN_MOVED}[copies]", f"{_SHOWN_MOVED}[noisy copies]"),
     ),
     Mutant(
@@ -186,6 +187,17 @@ MUTANTS = (
             f"{_SHOWN}::test_the_public_stream_does_not_follow_the_number_of_records[{count}-{kind}]"
             for count in (0, 7)
             for kind in ("augmented", "noisy", "copies")
+        ),
+    ),
+    Mutant(
+        name="dropout-by-the-place-in-the-batch",
+        breaks="leaving out one record changes no other record's dropped units",
+        file="fedgan/training/dropout.py",
+        before="for image, label in zip(images.detach().cpu(), labels.tolist(), strict=True)",
+        after="for label, image in enumerate(torch.arange(len(images))[:, None])",
+        killed_by=(
+            f"{_DROPOUT}::test_a_records_key_does_not_follow_the_batch_and_the_stream_neither",
+            f"{_DROPOUT}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows",
         ),
     ),
 )

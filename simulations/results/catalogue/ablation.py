@@ -41,6 +41,7 @@ TABLE = Table(
         ),
         _row("smoothing", "label smoothing 0.1", *_ROUNDS, "loss.label_smoothing=0.1"),
         _row("noise", "instance noise 0.2, falling", *_ROUNDS, "training.instance_noise=0.2"),
+        _row("dropout", "dropout 0.3", *_ROUNDS, "training.dropout=0.3"),
         _row("spectral", "spectral norms of at most 1", *_ROUNDS, "training.spectral_bound=1"),
         _row("hinge", "hinge loss", *_ROUNDS, "loss.name=hinge"),
         _row("adaptive", "adaptive discriminator steps", *_ROUNDS, "training.discriminator_steps=adaptive"),
