@@ -41,7 +41,7 @@ def evaluate(
     from fedgan.federation.private_reads import STATEMENT, memorised
     from fedgan.federation.sites import use_threads
 
-    folder = RunFolder.open(run)
+    folder = RunFolder.of_run(run) if private_reads else RunFolder.open(run)
     _, config = load_generator(folder)
     use_threads(config.threads)
     root = Path(config.data.root).expanduser() if config.data.root else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -66,3 +67,8 @@ def arrays_fault(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> str
         if not np.isfinite(array).all():
             return f"array {name} is not finite"
     return None
+
+
+def bytes_allowed(expected: Mapping[str, tuple[int, ...]]) -> int:
+    """Return how many bytes of arrays an answer may hold that should hold float32 arrays of these shapes."""
+    return 2 * sum(4 * prod(shape) for shape in expected.values()) + 1024 * (len(expected) + 1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from fedgan.config import Config
-from fedgan.errors import bad_value
+from fedgan.data import SKEWS
+from fedgan.errors import UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.assessment import inception_weights
 from fedgan.federation.cohort import cohort_size
 from fedgan.federation.combinations import check_combination
+from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
+from fedgan.federation.server_setup import assumptions_of
 from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
@@ -20,8 +23,10 @@ from fedgan.training.critic import check_clipping_engine
 def check_names(config: Config) -> None:
     """Raise UsageError for what `config` names and is not there: an entry of a registry, an extra, a device."""
     for registry, name in (
+        (SKEWS, config.partition.skew),
         (ALGORITHMS, config.federation.algorithm),
         (AGGREGATIONS, config.federation.aggregation),
+        (SERVER_OPTIMIZERS, config.federation.server_optimizer),
         (LOSSES, config.loss.name),
         (PENALTIES, config.loss.penalty),
         (ENGINES, config.privacy.clipping_engine),
@@ -51,6 +56,8 @@ def check_names(config: Config) -> None:
         penalty=config.loss.penalty,
         local_steps=config.federation.local_steps,
         aggregation=config.federation.aggregation,
+        server_optimizer=config.federation.server_optimizer,
+        proximal=config.federation.proximal,
         minimum_clients=config.federation.minimum_clients,
         clip_quantile=config.privacy.clip_quantile,
     )
@@ -58,4 +65,11 @@ def check_names(config: Config) -> None:
     if config.federation.minimum_clients > asked:
         raise bad_value(
             "federation.minimum_clients", config.federation.minimum_clients, f"at most the {asked} clients of a round"
+        )
+    rule = AGGREGATIONS[config.federation.aggregation]
+    if (least := rule.least(assumptions_of(config))) > asked:
+        raise UsageError(
+            f"federation.aggregation = {config.federation.aggregation!r} needs {least} replies in a round, which asks "
+            f"{asked} clients: {rule.why}",
+            "federation.aggregation",
         )

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedgan.errors import FedganError
+from fedgan.errors import ClockError, FedganError
 from fedgan.federation.records import from_records, refusal_records, to_records
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 
@@ -73,7 +73,7 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
         content = refusal_records(refusal.code)
     except FedganError as error:
         _LOGGER.error("the vault failed: %s", error)
-        content = refusal_records(Refusal.FAILED)
+        content = refusal_records(Refusal.CLOCK_BEHIND if isinstance(error, ClockError) else Refusal.FAILED)
     except Exception:
         _LOGGER.exception("the vault failed")
         content = refusal_records(Refusal.FAILED)

@@ -21,6 +21,7 @@ class Description:
         image_shape: (channels, height, width) in pixels.
         num_classes: labels lie in [0, num_classes).
         ledger: its ledger's lines so far, where the ledger is not kept in the run folder itself.
+        signature: the content of the file that signs them; "" for none.
     """
 
     client: str
@@ -28,6 +29,7 @@ class Description:
     image_shape: tuple[int, int, int]
     num_classes: int
     ledger: str = field(default="", repr=False)
+    signature: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Release:
         generator_steps: generator steps taken (public: a function of the request).
         fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
         ledger: the ledger's lines so far, `head` the last, where the ledger is not kept in the run folder itself.
+        signature: the content of the file that signs them; "" for none.
     """
 
     client: str
@@ -96,6 +99,7 @@ class Release:
     generator_steps: int = 0
     fake_accuracy: float = 1.0
     ledger: str = field(default="", repr=False)
+    signature: str = field(default="", repr=False)
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -107,7 +111,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     SITS_OUT = "sits_out"
     AGAINST_POLICY = "against_policy"
     UNAVAILABLE = "unavailable"
-    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE})
+    CLOCK_BEHIND = "clock_behind"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE, CLOCK_BEHIND})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

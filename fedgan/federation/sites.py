@@ -12,13 +12,15 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from fedgan.config import Config
-from fedgan.data import DataSplit, class_counts, load_data, partition
+from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partition, skewed
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.weights import counted
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.privacy.signature import load_private_key
@@ -58,6 +60,7 @@ def optimisation_of(config: Config) -> Optimisation:
         beta1=training.beta1,
         beta2=training.beta2,
         microbatch=training.microbatch,
+        proximal=config.federation.proximal,
     )
 
 
@@ -203,8 +206,8 @@ class Sites:
 
     @property
     def records(self) -> int:
-        """Training records of all clients together."""
-        return sum(len(part) for part in self.parts)
+        """Training records of all clients together, each with as many as it counts with."""
+        return sum(counted([len(part) for part in self.parts], self._config.federation.largest_weight))
 
     @property
     def smallest(self) -> int:
@@ -224,13 +227,27 @@ class Sites:
             )
             raise bad_value("training.batch_size", size, accepted)
 
+    def records_of(self, index: int) -> ImageDataset:
+        """Return the training records of client `index`, as it sees them."""
+        records, settings = self.data.train.subset(self.parts[index]), self._config.partition
+        if settings.scheme != "feature_skew":
+            return records
+        return skewed(
+            records,
+            skew=settings.skew,
+            strength=settings.skew_strength,
+            client=index,
+            clients=settings.clients,
+            seed=derive_seed(self._config.seed, "partition"),
+        )
+
     def vault(self, index: int) -> Vault:
         """Return a vault around the records of client `index`."""
         config = self._config
         client = client_name(index)
         return Vault(
             client,
-            self.data.train.subset(self.parts[index]),
+            self.records_of(index),
             plan=self.plan(index),
             ledger=ledger_path(self._ledgers, client),
             lifetime_epsilon=config.privacy.lifetime_epsilon or config.privacy.epsilon,
@@ -248,6 +265,7 @@ class Sites:
 
         Raises:
             IntegrityError: a ledger is damaged, or its signature.
+            ClockError: the clock is behind a ledger's last line.
             UsageError: a torn one belongs to other records; the key is not usable, or another one signed a ledger.
         """
         key = self._signer
@@ -256,7 +274,9 @@ class Sites:
             if path.is_file():
                 if not path.read_bytes().endswith(b"\n"):
                     self.vault(index).repair_ledger()
-                check_signed(path, read_ledger(path), key)
+                lines = read_ledger(path)
+                check_signed(path, lines, key)
+                time_after(path, lines[-1])
 
     @cached_property
     def _training(self) -> LocalTraining:

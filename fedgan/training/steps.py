@@ -14,6 +14,7 @@ from fedgan.losses import GanLoss
 from fedgan.training.dropout import DroppingCritic, generated_keys
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
+from fedgan.training.proximal import Tie
 from fedgan.training.rules import GradientRule
 from fedgan.training.spectral import bound_spectral_norms
 
@@ -31,6 +32,7 @@ def discriminator_step(
     gradient: GradientRule,
     optimizer: torch.optim.Optimizer,
     rng: torch.Generator,
+    tie: Tie | None = None,
 ) -> None:
     """Take one step of the discriminator on real rows and `fakes` generated ones, in one forward.
 
@@ -44,6 +46,7 @@ def discriminator_step(
         fakes: generated rows to add.
         loss: with a penalty, that of a real row is part of the row's loss and so of what is clipped.
         rng: draws latents and labels of the generated rows.
+        tie: holds the discriminator near where it began; added to what `gradient` returns, noise included.
     """
     gan.generator.eval()  # its running statistics move in its own steps alone
     with torch.no_grad():
@@ -52,6 +55,8 @@ def discriminator_step(
     gradients = discriminator_gradient(gan, real, generated, loss=loss, gradient=gradient, rng=rng)
     for name, parameter in gan.discriminator.named_parameters():
         parameter.grad = gradients.get(name)
+    if tie is not None:
+        tie.pull()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     bound_spectral_norms(gan.discriminator, gan.spectral_bound)
@@ -65,6 +70,7 @@ def generator_step(
     optimizer: torch.optim.Optimizer,
     rng: torch.Generator,
     anchor: Anchor | None = None,
+    tie: Tie | None = None,
 ) -> float:
     """Take one step of the generator and return the discriminator's accuracy on the generated rows, in [0, 1].
 
@@ -84,5 +90,7 @@ def generator_step(
             objective = objective + anchor(images, labels)
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
+    if tie is not None:
+        tie.pull()
     optimizer.step()
     return float((logits.detach() < 0).float().mean())

@@ -29,8 +29,13 @@ def test_a_federation_finishes_and_its_budget_is_that_of_its_simulation(federati
         name = f"client-{index:05d}"
         copy = (fed.run / "ledgers" / f"{name}.jsonl").read_bytes()
         assert copy == (fed.root / name / "ledger.jsonl").read_bytes()
+        fed.fedgan(
+            "audit", "verify", str(fed.root / name / "ledger.jsonl"), "--public-key", str(fed.root / name / "node.pub")
+        )
         assert fed.health(index)["vault"]["running"]
         fed.fedgan("client", str(fed.root / name), "--check")
+    verified = fed.fedgan("audit", "verify", str(fed.run), "--public-key", str(fed.root / "server" / "nodes")).stdout
+    assert verified.count("1 ledgers signed with ecdsa-sha2-nistp384 ") == 3
     card = json.loads((fed.run / "generator.json").read_text())
     assert card["epsilon"] == deployed["epsilon"]
     assert (fed.run / "samples" / "round-00001.png").exists()

@@ -7,6 +7,7 @@ from simulations.mutants.mutant import Mutant
 _STEPS = "fedgan/training/steps.py"
 _OBJECTIVE = "fedgan/training/objective.py"
 _TESTS = "tests/training/test_steps.py"
+_PROXIMAL = "tests/training/test_proximal.py"
 _OBJECTIVE_TESTS = "tests/training/test_objective.py"
 _MOVED = f"{_TESTS}::test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _PERTURBATION = "fedgan/training/perturbation.py"
@@ -18,6 +19,15 @@ _LOSSES = "torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])"
 _ANSWER = "found = gradient(critic, rows, losses)"
 
 MUTANTS = (
+    Mutant(
+        name="tied-once-for-every-record",
+        breaks="the tie to what was sent does not depend on the batch, so it adds nothing to a record's influence",
+        file=_STEPS,
+        before="        tie.pull()\n    optimizer.step()\n    optimizer.zero_grad(set_to_none=True)",
+        after="        for _ in images:\n            tie.pull()\n"
+        "    optimizer.step()\n    optimizer.zero_grad(set_to_none=True)",
+        killed_by=(f"{_PROXIMAL}::test_a_record_moves_a_tied_step_by_at_most_the_clip_over_the_expected_rows",),
+    ),
     Mutant(
         name="private-labels-for-fakes",
         breaks="generated rows have labels from a public prior",
