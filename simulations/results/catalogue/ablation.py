@@ -5,7 +5,9 @@ from __future__ import annotations
 from simulations.results.row import Row, Table
 
 _CENTRAL = ("partition.clients=1", "partition.scheme=iid", "privacy.epsilon=10")
+_WARM = ("model.name=mlp", "training.warm_start=mean_embedding")
 _ROUNDS = (
+    *_WARM,
     "federation.algorithm=dp_fedavg_gan",
     "federation.rounds=20",
     "federation.local_steps=20",
@@ -22,9 +24,10 @@ def _row(name: str, title: str, *settings: str) -> Row:
 TABLE = Table(
     "ablation",
     (
-        _row("warm-start", "warm start alone", "federation.rounds=0"),
-        _row("adversarial", "adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
-        _row("both", "both (the rows below change one thing in this one)", *_ROUNDS),
+        _row("shipped", "the shipped configuration, warm start alone", "federation.rounds=0"),
+        _row("warm-start", "the MLP, warm start alone", *_WARM, "federation.rounds=0"),
+        _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
+        _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
         _row("r1", "penalty R1", *_ROUNDS, "loss.penalty=r1"),
         _row("gradient-penalty", "gradient penalty", *_ROUNDS, "loss.penalty=gradient_penalty"),
         _row("flip", "augmentation: flip", *_ROUNDS, "training.augmentation=flip"),
