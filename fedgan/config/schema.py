@@ -70,6 +70,8 @@ class Loss(Table):
     penalty: Text = "none"
     """A name in the registry of penalties, which are added to the discriminator's loss on real records."""
     penalty_weight: NotNegative = 10.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The part to which the discriminator takes real images for generated ones."""
 
 
 class Training(Table):
@@ -81,6 +83,16 @@ class Training(Table):
     """Discriminator steps for each generator step; "adaptive" climbs a ladder (Bie et al. 2023)."""
     microbatch: Count = 0
     """Rows of a discriminator step to work on at a time, so that memory does not grow with the batch; 0 for all."""
+    augmentation: Text = ""
+    """Names in the registry of augmentations, joined by commas: what the discriminator sees instead of images."""
+    augmentation_copies: PositiveCount = 1
+    """Times that it sees each image, each time augmented anew; a record is clipped once, over all its copies."""
+    instance_noise: NotNegative = 0.0
+    """Standard deviation of noise on the images that it sees; it falls to nothing over the rounds."""
+    dropout: Decay = 0.0
+    """Chance with which training steps drop a unit of the discriminator."""
+    spectral_bound: NotNegative = 0.0
+    """Largest spectral norm of each of the discriminator's weights, kept after each step; 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward passes in discriminator and generator steps; weights, norms and sums stay float32."""
     generator_batch_size: PositiveCount = 128

@@ -53,6 +53,8 @@ class ReleaseBounds:
         clip: L2 norm of one record's gradient; infinite where nothing clips.
         gradient_noise, embedding_noise: deviations of the noise that a client adds to a sum; 0 for none.
         whole_clients: whether a client's embedding is a mean over its records (level "client").
+        shrinks: whether a step may also scale weights of the discriminator towards 0 (`training.spectral_bound`), which
+            takes a weight no further than where it began.
     """
 
     optimisation: Optimisation
@@ -61,6 +63,7 @@ class ReleaseBounds:
     gradient_noise: float
     embedding_noise: float
     whole_clients: bool = False
+    shrinks: bool = False
 
     def embedding_fault(self, release: Release) -> str | None:
         """Return why the embedding in `release` is none of that client's records, whose rows have norm at most 1."""
@@ -93,7 +96,9 @@ class ReleaseBounds:
         for name, array in release.arrays.items():
             network = name.partition("/")[0]
             reach = adam_reach(learning_rates[network], rates.beta1, rates.beta2, taken[network]) * _SLACK
-            limit = reach + (float(np.abs(before[name]).max(initial=0)) + reach) * _QUANTUM
+            largest = float(np.abs(before[name]).max(initial=0))
+            limit = reach + (largest + reach) * _QUANTUM
+            limit += largest if self.shrinks and network == "discriminator" else 0.0
             moved = float(np.abs(array.astype(np.float64) - before[name]).max(initial=0))
             if moved > (limit if name in trained else _LARGEST_STATISTIC):
                 return f"array {name} moved by {moved:.3g}, more than {taken[network]} steps can move it"

@@ -16,6 +16,7 @@ from fedgan.federation.server_setup import assumptions_of
 from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
+from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.critic import check_clipping_engine
 
 
@@ -34,8 +35,19 @@ def check_names(config: Config) -> None:
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":
         check_clipping_engine(
-            config.privacy.clipping_engine, penalty=config.loss.penalty, precision=config.training.precision
+            config.privacy.clipping_engine,
+            penalty=config.loss.penalty,
+            precision=config.training.precision,
+            copies=config.training.augmentation_copies,
         )
+    choose_augmentations(config.training.augmentation)
+    if (penalty := config.loss.penalty) != "none":
+        for key, value, accepted in (
+            ("training.augmentation_copies", config.training.augmentation_copies, 1),
+            ("training.dropout", config.training.dropout, 0),
+        ):
+            if value > accepted:
+                raise bad_value(key, value, f"{accepted} with loss.penalty = {penalty!r}")
     pick_device(config.device)
     check_combination(
         level=config.privacy.level,

@@ -232,6 +232,7 @@ class Server:
         )
         if not report.enough:
             return report
+        self.gan.perturbation = self.gan.perturbation.at(number)
         self.step.move(self.gan, good, round_number=number, records=records)
         progress = self._algorithm.server_update(self._server_round(good))
         self.ladder = self.ladder.after(progress.accuracy, progress.steps)

@@ -69,6 +69,7 @@ def _bounds(config: Config, records: Mapping[str, int], everybody: int) -> Relea
         gradient_noise=plan.noise_multiplier * plan.clip if plan else 0.0,
         embedding_noise=plan.warm_start_noise if plan else 0.0,
         whole_clients=privacy.level == "client",
+        shrinks=config.training.spectral_bound > 0,
     )
 
 

@@ -25,8 +25,10 @@ from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.privacy.signature import load_private_key
 from fedgan.seeding import derive_seed
+from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
+from fedgan.training.perturbation import Perturbation
 from fedgan.training.warm_start import FeatureMap
 
 _STEPS_WORTH = 4
@@ -67,7 +69,22 @@ def optimisation_of(config: Config) -> Optimisation:
 
 def loss_of(config: Config) -> GanLoss:
     """Return the losses of `config`, with the penalty if there is one."""
-    return gan_loss(config.loss.name, penalty=config.loss.penalty, penalty_weight=config.loss.penalty_weight)
+    return gan_loss(
+        config.loss.name,
+        penalty=config.loss.penalty,
+        penalty_weight=config.loss.penalty_weight,
+        label_smoothing=config.loss.label_smoothing,
+    )
+
+
+def perturbation_of(config: Config) -> Perturbation:
+    """Return what the discriminator is shown in place of images."""
+    return Perturbation(
+        choose_augmentations(config.training.augmentation),
+        noise=config.training.instance_noise,
+        rounds=config.federation.rounds,
+        copies=config.training.augmentation_copies,
+    )
 
 
 def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> Gan:
@@ -81,6 +98,9 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
         seed=derive_seed(config.seed, "weights"),
         device=pick_device(config.device),
         precision=config.training.precision,
+        perturbation=perturbation_of(config),
+        spectral_bound=config.training.spectral_bound,
+        dropout=config.training.dropout,
     )
 
 

@@ -156,6 +156,7 @@ class Vault:
             return kept
         for name in training.algorithm.sends:
             self._load(name, request.arrays)
+        training.gan.perturbation = training.gan.perturbation.at(request.round)
         gan, anchor = self._gan(request.arrays), self._anchor(request.arrays)
         mechanisms = 1 if plan.level == "client" else request.steps
         event = plan.round_event(mechanisms) if self._private else None

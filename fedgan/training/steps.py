@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from fedgan.losses import GanLoss
+from fedgan.training.dropout import DroppingCritic, generated_keys
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
 from fedgan.training.proximal import Tie
 from fedgan.training.rules import GradientRule
+from fedgan.training.spectral import bound_spectral_norms
 
 Anchor = Callable[[Tensor, Tensor], Tensor]
 """Maps generated images (N, C, H, W) and labels (N,) to a scalar that is added to the generator's loss."""
@@ -57,6 +59,7 @@ def discriminator_step(
         tie.pull()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    bound_spectral_norms(gan.discriminator, gan.spectral_bound)
 
 
 def generator_step(
@@ -76,7 +79,12 @@ def generator_step(
     gan.generator.train()
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
-        logits = gan.critic(images, labels)
+        shown = gan.perturbation.of_generated(images, rng) if gan.perturbation.active else images
+        if gan.dropout > 0:
+            keys = generated_keys(len(labels), rng, gan.device)
+            logits = DroppingCritic(gan.critic, gan.dropout)(shown, labels, keys)
+        else:
+            logits = gan.critic(shown, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)

@@ -101,6 +101,24 @@ def test_rounding_to_eight_bits_is_no_lie(
     assert server.absorb_round([replace(release, arrays=arrays)], {}, records=48).refused == {}
 
 
+def test_weights_that_are_kept_small_may_shrink_to_nothing_and_go_no_further(optimisation: Optimisation) -> None:
+    before = {name: np.full(2, 0.5, np.float32) for name in ("discriminator/weight", "generator/weight")}
+
+    def fault(name: str, value: float, shrinks: bool) -> str | None:
+        release = Release("00000", 1, before | {name: np.full(2, value, np.float32)})
+        found = bounds(optimisation, shrinks=shrinks)
+        return found.network_fault(release, before, trained={*before}, steps=1, generator_steps=1)
+
+    assert fault("discriminator/weight", 0.0, True) is None
+    for name, value, shrinks in (
+        ("discriminator/weight", 0.0, False),
+        ("discriminator/weight", -0.1, True),
+        ("discriminator/weight", 1.1, True),
+        ("generator/weight", 0.0, True),
+    ):
+        assert "more than 1 steps can move it" in str(fault(name, value, shrinks))
+
+
 def test_running_statistics_are_not_held_against_a_step_size(optimisation: Optimisation) -> None:
     before = {"generator/norm.mean": np.zeros(2, np.float32)}
 

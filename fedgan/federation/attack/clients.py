@@ -72,7 +72,7 @@ class CanaryClients:
         wide = WithDirections(
             gan.discriminator, directions=len(self.evidence), num_classes=self._num_classes, scale=1.0
         ).train(gan.discriminator.training)
-        wider, clip = Gan(gan.generator, wide, gan.precision), self._step.clip
+        wider, clip = replace(gan, discriminator=wide), self._step.clip
         before = networks_of(wider, ["discriminator"])
         moved = [replace(release, arrays=_widened(release.arrays, before)) for release in releases]
         takes_part = self._noise.uniform(len(self.evidence)) < self._plan.probability

@@ -55,7 +55,7 @@ class PublishedStep:
         wide = WithDirections(
             gan.discriminator, directions=self._directions, num_classes=self._num_classes, scale=self._clip
         ).train(gan.discriminator.training)
-        wider = Gan(gan.generator, wide, gan.precision)
+        wider = replace(gan, discriminator=wide)
         widened = [replace(release, arrays=self._widened(release)) for release in releases]
         self._step.move(wider, widened, round_number=round_number, records=records)
         published = wide.directions.weight.grad

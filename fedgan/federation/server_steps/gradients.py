@@ -19,6 +19,7 @@ from fedgan.training.gan import Gan
 from fedgan.training.local import Optimisation
 from fedgan.training.objective import discriminator_gradient
 from fedgan.training.rules import GradientRule
+from fedgan.training.spectral import bound_spectral_norms
 from fedgan.training.streams import stream
 
 
@@ -103,6 +104,7 @@ class GradientStep:
                 parameter.grad = (reals[f"gradient/{name}"].to(parameter) + fakes[name]) / count
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        bound_spectral_norms(gan.discriminator, gan.spectral_bound)
 
     def state(self) -> dict[str, Tensor]:
         """Return Adam's moments."""

@@ -20,6 +20,7 @@ from fedgan.federation.server_optimizers import ServerOptimizer
 from fedgan.privacy.noise import NoiseSource, add_noise, add_noise_to_all
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.gan import Gan
+from fedgan.training.spectral import bound_spectral_norms
 
 CLIP_RATE = 0.2
 """Learning rate of the logarithm of an adaptive clip (Andrew et al. 2021, arXiv:1905.03871, section 3.1)."""
@@ -98,6 +99,7 @@ class ClippedUpdates:
             moved = self._optimizer.moved(before, step)
         for name in self._networks:
             load_network(name, gan.network(name), select(moved, [name]))
+        bound_spectral_norms(gan.discriminator, gan.spectral_bound)
         if self._quantile:
             self._adapt(whole - len(releases) / 2)
 

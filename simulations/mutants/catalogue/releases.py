@@ -48,8 +48,8 @@ MUTANTS = (
         name="latents-by-the-batch",
         breaks="public streams do not run on by private amounts",
         file="fedgan/training/objective.py",
-        before="    count = len(real[0])\n",
-        after="    count = len(real[0])\n    torch.rand(count, generator=rng)\n",
+        before="    count, shown = len(real[0]), gan.perturbation\n",
+        after="    count, shown = len(real[0]), gan.perturbation\n    torch.rand(count, generator=rng)\n",
         killed_by=(f"{_ALONE}[fedgan]",),
     ),
     Mutant(
