@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import grpc
 
-from fedgan.config.flat import Scalar
 from fedgan.federation.daemon.wire import Asked, Payload, decode, encode
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
+
+if TYPE_CHECKING:  # the configuration's classes take a quarter of a second, once for each message
+    from fedgan.config.flat import Scalar
 
 SERVICE = "fedgan.Vault"
 _MESSAGE_BYTES = 2**31 - 1
