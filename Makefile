@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow kills mutants lint bench clean
+.PHONY: help install demo test test-slow kills mutants lint bench results clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ lint: $(INSTALLED) ## Style, types and layers
 bench: $(INSTALLED) ## Run every benchmark in simulations/benchmarks
 	@set -e; for file in simulations/benchmarks/[!_]*.py; do \
 	  name=$${file##*/}; $(BIN)/python -m "simulations.benchmarks.$${name%.py}"; done
+
+results: $(INSTALLED) ## Make the tables and plots of docs/results.md from the runs in docs/results
+	$(BIN)/python -m simulations.results table
 
 clean: ## Remove .venv and caches; runs/ and data/ stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class FedganError(Exception):
@@ -25,6 +26,25 @@ class UsageError(FedganError, ValueError):
     def __init__(self, message: str, key: str | None = None) -> None:
         super().__init__(message)
         self.key = key
+
+
+class ClockError(FedganError):
+    """This machine's clock is behind a ledger that it would go on with (exit code 1)."""
+
+
+class WriteError(FedganError, OSError):
+    """A file that cannot be written (exit code 1), by name: what a full or read-only disk says does not name it.
+
+    Args:
+        path: the file, as it was before.
+        cause: what the system said.
+    """
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause), str(path))
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written: {self.strerror}"
 
 
 class BudgetError(FedganError):

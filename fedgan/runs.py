@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedgan.errors import UsageError
-from fedgan.files import write_text
+from fedgan.files import append_line, write_text
 
 
 class RunFolder:
@@ -26,6 +25,7 @@ class RunFolder:
         self.card = path / "generator.json"
         self.evaluation = path / "evaluation.json"
         self.budget_picture = path / "budget.png"
+        self.parts = path / "parts"
 
     @classmethod
     def unused(cls, path: Path) -> RunFolder:
@@ -43,6 +43,19 @@ class RunFolder:
             raise UsageError(f"{path} holds no run: there is no {folder.config.name} in it")
         return folder
 
+    @classmethod
+    def of_run(cls, path: Path) -> RunFolder:
+        """Return the folder of a run that was trained; raises UsageError for anything else, a fused generator too."""
+        folder = cls.open(path)
+        if folder.is_fused:
+            raise UsageError(f"{path} holds a fused generator: name the runs that it was made of")
+        return folder
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether this is the folder of a generator made of several runs'."""
+        return self.parts.is_dir()
+
     def create(self, config_toml: str) -> None:
         """Begin the run by writing its configuration; raises UsageError if the folder cannot be written."""
         try:
@@ -52,10 +65,7 @@ class RunFolder:
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.metrics, json.dumps(row))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl; a line torn by a crash is left out."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from fedgan.files import write_bytes, write_text
+from fedgan.errors import FedganError, WriteError
+from fedgan.files import append_line, write_bytes, write_text
 
 
 def test_content_and_missing_folders_are_written(tmp_path: Path) -> None:
@@ -37,7 +39,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(
     path = tmp_path / "file.txt"
     write_text(path, "old")
     monkeypatch.setattr(os if step == "fsync" else Path, step, fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(WriteError, match="^" + re.escape(f"{path}: cannot be written: disk full") + "$"):
         write_text(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old"
@@ -51,3 +53,22 @@ def test_content_is_durable_before_it_takes_the_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Path, "replace", lambda old, new: (steps.append("replace"), real_replace(old, new))[1])
     write_text(tmp_path / "file.txt", "text")
     assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_a_file_that_cannot_be_written_is_an_error_for_users_and_for_callers(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FedganError) as caught:
+        write_text(tmp_path / "folder", "")
+    assert isinstance(caught.value, OSError)
+    assert (caught.value.exit_code, caught.value.strerror) == (1, "Is a directory")
+    assert str(caught.value) == f"{tmp_path / 'folder'}: cannot be written: Is a directory"
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines"
+    append_line(path, "one")
+    append_line(path, "two")
+    monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(WriteError, match="lines: cannot be written: disk full"):
+        append_line(path, "three")
+    assert path.read_text() == "one\ntwo\n"

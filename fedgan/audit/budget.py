@@ -74,9 +74,14 @@ def audit_budget(
         levels=levels,
         overlap=overlap,
         notes=tuple(note for holder in holders for note in holder.notes()),
-        adversaries=adversaries(first.trust, first.epsilon, first.delta) if run_folders(paths) else None,
+        adversaries=adversaries(_kinds(holders), first.epsilon, first.delta) if run_folders(paths) else None,
         accountants=_together(holders, first.level, delta, names, overlap) if names else None,
     )
+
+
+def _kinds(holders: Sequence[Holder]) -> set[tuple[str, str]]:
+    """Return level and trust of all charges."""
+    return {(charge.level, charge.trust) for holder in holders for charge in holder.charges}
 
 
 def _row(holder: Holder, delta: float, accountant: str, names: list[str] | None) -> ClientBudget:

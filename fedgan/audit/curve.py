@@ -26,11 +26,14 @@ class SpentByRound:
     Attributes:
         points: run and round of each value, in order, where any client was charged; round 0 is the warm start.
         epsilons: a client's epsilon after each point, by the names of `BudgetReport.clients`; the last is its total.
+        repeated: charges for a round for which their client was charged before, as when a crash lost what it had
+            computed and it was asked again.
         every: 1, or k where only every k-th value was computed and the others are the next one, an upper bound.
     """
 
     points: tuple[Point, ...]
     epsilons: dict[str, list[float]]
+    repeated: int = 0
     every: int = 1
 
     @property
@@ -57,11 +60,17 @@ def spent_by_round(paths: Sequence[Path], *, delta: float | None = None, account
         for history in set(histories.values())
         if points
     }
-    return SpentByRound(points, {client: curves.get(history, []) for client, history in histories.items()}, every)
+    epsilons = {client: curves.get(history, []) for client, history in histories.items()}
+    return SpentByRound(points, epsilons, sum(map(_repeated, charged.values())), every)
 
 
 def _charges(holder: Holder) -> list[LedgerLine]:
     return [line for ledger in holder.ledgers for line in scan_ledger(ledger.path) if line.event is not None]
+
+
+def _repeated(charged: Sequence[LedgerLine]) -> int:
+    """Return how many of one holder's charges are for a round that one of the same ledger was for."""
+    return len(charged) - len({(line.dataset, line.client, line.row["run"], line.row["round"]) for line in charged})
 
 
 def _points(lines: Iterable[LedgerLine]) -> tuple[Point, ...]:

@@ -10,6 +10,7 @@ from fedgan.audit.findings import Finding
 from fedgan.audit.plausibility import implausible, suspicious
 from fedgan.audit.summary import LedgerSummary, summarise
 from fedgan.errors import IntegrityError
+from fedgan.privacy.ledger_clock import ahead
 from fedgan.privacy.ledger_line import LedgerLine
 from fedgan.privacy.ledger_scan import scan_ledger
 
@@ -49,13 +50,16 @@ def _watched(examined: Examined) -> Iterator[LedgerLine]:
     before: LedgerLine | None = None
     kinds: set[str] = set()
     for number, line in enumerate(scan_ledger(examined.path), start=1):
-        if examined.fault is None and (what := _misplaced(examined.path, line) or implausible(line)):
+        if examined.fault is None and (what := _misplaced(examined.path, line) or implausible(line, before)):
             examined.fault = Finding(examined.path, number, what)
-        if examined.fault is None and (odd := suspicious(line, before)) and (kind := odd[:9]) not in kinds:
+        if examined.fault is None and (odd := suspicious(line)) and (kind := odd[:9]) not in kinds:
             kinds.add(kind)
             examined.warnings.append(Finding(examined.path, number, odd))
         before = line
         yield line
+    if before is not None and examined.fault is None and (lead := ahead(before)):  # times never go back: it is the last
+        what = f"its time {before.row['time']} lies {lead.total_seconds():.0f} s ahead of this machine's clock"
+        examined.warnings.append(Finding(examined.path, before.sequence + 1, what))
 
 
 def _misplaced(path: Path, line: LedgerLine) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +17,18 @@ PROTECTED_EVERYWHERE = {
 }
 ADVERSARIES = {
     "local": "everyone, the server and the other clients included",
-    "aggregator": "everyone but the server, which sees clipped sums before it adds the noise",
+    "aggregator": "everyone but the server, which adds the noise and sees what clients send before that",
+}
+_WHO = "of each client its name, its number of records, and in which rounds it answered"
+# By level and trust of a charge.
+_SEEN_BY_SERVER = {
+    (
+        "record",
+        "local",
+    ): "what each client made private before it left (noisy embedding sums, networks or gradient sums)",
+    ("record", "aggregator"): "each client's sums of clipped contributions before any noise",
+    ("client", "aggregator"): "each client's mean embedding and the networks that it trained, before the server clips "
+    "what changed and adds the noise",
 }
 
 
@@ -87,17 +99,20 @@ class Adversary:
         return {**asdict(self), "epsilon": finite(self.epsilon)}
 
 
-def adversaries(trust: str, epsilon: float, delta: float) -> tuple[Adversary, ...]:
-    """Return what each party sees of a run under `trust`, and the guarantee against it."""
-    server = {
-        "local": "what each client made private before it left: noisy embedding sums, networks or gradient sums, its "
-        "name, its number of records, and in which rounds it answered",
-        "aggregator": "each client's clipped contribution before any noise, and in which rounds it answered",
-    }[trust]
+def adversaries(kinds: Iterable[tuple[str, str]], epsilon: float, delta: float) -> tuple[Adversary, ...]:
+    """Return what each party sees of runs, and the guarantee against it.
+
+    Args:
+        kinds: level and trust of their charges.
+        epsilon, delta: the guarantee against those who see private releases alone.
+    """
+    seen = {(level, trust) if (level, trust) in _SEEN_BY_SERVER else ("record", trust) for level, trust in kinds}
+    server = "; ".join([*(_SEEN_BY_SERVER[kind] for kind in sorted(seen or {("record", "local")}, reverse=True)), _WHO])
+    trusted = any(trust == "aggregator" for _, trust in seen)
     clients = "the networks that the server sends in each round, computed from private releases alone"
     public = "the generator, its card and its samples, computed from private releases alone"
     return (
-        Adversary("server", server, epsilon if trust == "local" else math.inf, delta),
+        Adversary("server", server, math.inf if trusted else epsilon, delta),
         Adversary("other clients", clients, epsilon, delta),
         Adversary("public", public, epsilon, delta),
     )

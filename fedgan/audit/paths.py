@@ -12,7 +12,8 @@ from fedgan.errors import UsageError
 def ledger_files(paths: Iterable[Path]) -> list[Path]:
     """Return the ledgers at `paths`: run folders, folders of `*.jsonl`, or ledger files.
 
-    A run whose ledgers go on over runs (`privacy.ledgers`) is read where its configuration says that they lie.
+    A fused generator's are those of all its parts, each of which has to have some. A run whose ledgers go on over runs
+    (`privacy.ledgers`) is read where its configuration says that they lie.
 
     Raises:
         UsageError: a path without a ledger, or no path at all.
@@ -21,6 +22,10 @@ def ledger_files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_file():
             files.append(path)
+            continue
+        if parts := parts_of(path):
+            for part in parts:
+                files += ledger_files([part])
             continue
         if not path.is_dir():
             raise UsageError(f"{path} does not exist: name a run folder, a ledger folder or a ledger file")
@@ -31,6 +36,12 @@ def ledger_files(paths: Iterable[Path]) -> list[Path]:
     if not files:
         raise UsageError("no path was given: name a run folder, a ledger folder or a ledger file")
     return list(dict.fromkeys(files))
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return the folders of the runs that a fused generator in the folder `path` was made of; none for a run."""
+    parts = path / "parts"
+    return sorted(part for part in parts.iterdir() if part.is_dir()) if parts.is_dir() else []
 
 
 def run_folders(paths: Iterable[Path]) -> list[Path]:

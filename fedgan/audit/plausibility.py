@@ -8,19 +8,24 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
+from fedgan.privacy.ledger_clock import goes_back, is_time
 from fedgan.privacy.ledger_line import LedgerLine
 
 _MOST_COUNT = 10**12  # repetitions that no training has
 _HEX = re.compile(r"[0-9a-f]{64}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _SAME = 1e-9  # relative: noise_std is a product of two floats
 
 
-def implausible(line: LedgerLine) -> str | None:
-    """Return what cannot be true of a well-formed `line`, or None."""
+def implausible(line: LedgerLine, before: LedgerLine | None) -> str | None:
+    """Return what cannot be true of a well-formed `line` after a plausible `before`, or None."""
     row = line.row
-    if not _TIME.fullmatch(row["time"]):
+    if not is_time(row["time"]):
         return f"time is {row['time']!r}, not a UTC time such as 2026-01-31T12:00:00.000000Z"
+    if before is not None and goes_back(line, before):
+        return (
+            f"its time goes back: {row['time']} is before {before.row['time']}, of the line above, and a ledger's "
+            "writer refuses to charge under such a clock"
+        )
     if not _HEX.fullmatch(line.dataset):
         return f"dataset is {line.dataset!r}, not a commitment of 64 hexadecimal digits"
     if line.event is not None:
@@ -30,11 +35,8 @@ def implausible(line: LedgerLine) -> str | None:
     return None
 
 
-def suspicious(line: LedgerLine, before: LedgerLine | None) -> str | None:
-    """Return what is odd about a plausible `line` after `before`, without being impossible, or None."""
-    # Without the Z, since a time that falls on a full second is written without a fraction.
-    if before is not None and line.row["time"].rstrip("Z") < before.row["time"].rstrip("Z"):
-        return f"its time {line.row['time']} is before the {before.row['time']} of the line above: a clock was set back"
+def suspicious(line: LedgerLine) -> str | None:
+    """Return what is odd about a plausible `line`, without being impossible, or None."""
     if line.event is not None and line.row["delta"] > 1 / line.records:
         return f"delta {line.row['delta']:g} exceeds 1/records: publishing one record at random would satisfy it"
     return None

@@ -31,14 +31,14 @@ def run_faults(run: Path, ledgers: Ledgers | None) -> Iterator[Finding]:
     """
     order = _Order(ledgers)
     for card in sorted((run / "checkpoints").glob("*.json")):
-        facts, faults = _read(card, card.with_suffix(".safetensors"), sealed=True)
+        facts, faults = read_facts(card, card.with_suffix(".safetensors"), sealed=True)
         yield from faults
         if facts is not None:
             yield from order.faults(card, facts["ledger_heads"])
     card, weights = run / "generator.json", run / "generator.safetensors"
     if not card.exists() and not weights.exists():
         return  # not finished
-    facts, faults = _read(card, weights, sealed=False)
+    facts, faults = read_facts(card, weights, sealed=False)
     yield from faults
     if facts is not None:
         yield from order.faults(card, facts["ledger_heads"])
@@ -87,7 +87,7 @@ def _furthest(ledgers: Sequence[LedgerSummary], heads: str) -> int:
     return max((ledger.position(head) or 0 for ledger in ledgers for head in heads.split("+")), default=0)
 
 
-def _read(card: Path, weights: Path, *, sealed: bool) -> tuple[dict[str, Any] | None, list[Finding]]:
+def read_facts(card: Path, weights: Path, *, sealed: bool) -> tuple[dict[str, Any] | None, list[Finding]]:
     """Return the JSON object in `card`, if it can be used, and what is wrong with it or with `weights`."""
     try:
         facts = json.loads(card.read_text(encoding="utf-8"))
@@ -138,8 +138,25 @@ def _card_faults(card: Path, facts: dict[str, Any], ledgers: Ledgers) -> Iterato
         return
     if not (claimed == spent or math.isclose(claimed, spent, rel_tol=_SAME)):
         yield Finding(card, None, f"it claims epsilon {claimed:.6g}, its ledgers say {spent:.6g}")
-    if trust_of(kinds) != "local" and facts.get("trust") == "local":
+    hidden = facts.get("trust") == "local" and trust_of(kinds) != "local"
+    if hidden and "aggregator" in _trusts(facts.get("run"), [*heads], ledgers):
         yield Finding(card, None, "it claims local trust, its ledgers hold charges that trust the server")
+
+
+def _trusts(run: object, clients: Sequence[str], ledgers: Ledgers) -> set[str]:
+    """Return the trusts of what `run` charged to `clients`, or of all charges where none is that run's.
+
+    Other runs on the same ledgers may have trusted the server.
+    """
+    lines = [
+        line
+        for client in clients
+        for ledger in ledgers[client]
+        for line in scan_ledger(ledger.path)
+        if line.event is not None
+    ]
+    own = {line.trust for line in lines if line.row["run"] == run}
+    return own or {line.trust for line in lines}
 
 
 def _until(found: Sequence[LedgerSummary], heads: str) -> Counter[Charge]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fedgan.audit.findings import Finding
 from fedgan.audit.summary import LedgerSummary
-from fedgan.errors import IntegrityError
+from fedgan.errors import IntegrityError, bad_value
 
 
 @dataclass
@@ -31,18 +31,19 @@ def check_signatures(ledgers: Iterable[LedgerSummary], public_key: Path | None) 
     """Check the signature beside each of `ledgers` against the key in it, which must be `public_key` if that is given.
 
     With a key, a ledger without a signature and lines after the signed one are faults; without, they are not.
-    """
-    key = None
-    if public_key is not None:  # imported where it is needed, since that takes as long as all the rest
-        from fedgan.privacy.signature import load_public_key, public_text
 
-        key = public_text(load_public_key(public_key))
+    Args:
+        ledgers: verified.
+        public_key: file of the key of all, or a folder that holds each client's own as CLIENT.pub.
+    """
+    keys = None if public_key is None else _Keys(public_key)
     seen = Signatures()
     for ledger in ledgers:
         file = ledger.path.with_suffix(".sig")
-        if key is None and not file.exists():
+        if keys is None and not file.exists():
             continue
         try:
+            key = keys.of(ledger.client) if keys else None
             if not file.exists():
                 raise IntegrityError(f"it is not signed: there is no {file.name} beside it")
             last, signer = _check(ledger, file, key)
@@ -57,6 +58,28 @@ def check_signatures(ledgers: Iterable[LedgerSummary], public_key: Path | None) 
         if last == ledger.lines or key is None:
             seen.signed.append({"client": ledger.client, "path": str(file), "line": last, "public_key": signer})
     return seen
+
+
+class _Keys:
+    """The public keys at `path`, a file or a folder, in OpenSSH's form; raises UsageError where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        # Imported where it is needed, since that takes as long as all the rest.
+        from fedgan.privacy.signature import load_public_key, public_text
+
+        self._path = path
+        self._each = path.is_dir()
+        files = sorted(path.glob("*.pub")) if self._each else [path]
+        if not files:
+            raise bad_value("--public-key", str(path), "a file, or a folder with a CLIENT.pub for each client")
+        self._keys = {file.stem: public_text(load_public_key(file)) for file in files}
+
+    def of(self, client: str) -> str:
+        """Return the key that must have signed the ledger of `client`; raises IntegrityError if there is none."""
+        key = self._keys.get(client if self._each else self._path.stem)
+        if key is None:
+            raise IntegrityError(f"there is no {client!r}.pub in {self._path}: whose signature it needs is not known")
+        return key
 
 
 def _check(ledger: LedgerSummary, file: Path, key: str | None) -> tuple[int, str]:

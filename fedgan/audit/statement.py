@@ -19,32 +19,50 @@ from fedgan.audit.verify import VerifyReport, verify
 from fedgan.errors import IntegrityError
 
 _ASSUMPTIONS = (
-    "What was charged is what was done: random sampling at the stated rate, clipping by each client, and the stated "
-    "noise, added by each client under trust local and by the server under trust aggregator. Ledgers cannot show this; "
-    "<code>fedgan audit attack</code> looks for violations.",
+    "What was charged is what was done: random sampling at the stated rate, clipping (of records by their client, of "
+    "a whole client's contribution by the server), and the stated noise, added by each client under trust local and "
+    "by the server under trust aggregator. Ledgers cannot show this; <code>fedgan audit attack</code> looks for "
+    "violations.",
+    "A charge counts whether or not its result was used: what a crash lost is in these figures.",
     "Clients hold disjoint records, so that the largest epsilon holds for all. The row for a person at every client "
     "says what holds otherwise.",
     "These are all the ledgers of these records. What was spent elsewhere adds up with it.",
     "Random numbers for noise and sampling were secret and of cryptographic quality.",
-    "Numbers of records, commitments, and who takes part in which round are not protected at record level.",
+    "Numbers of records and commitments are not protected, nor is who takes part in which round at record level, nor "
+    "at client level that a client is enrolled, as it has a ledger.",
     "A ledger shows changes only against what names its lines: the card, the checkpoints, or the heads on this page.",
 )
 
 
-def statement(paths: Sequence[Path], *, made: datetime, delta: float | None = None, workers: int = 1) -> str:
+_BOTH_LEVELS = (
+    "<p>Charges at both levels: one that hides a whole client counts at record level with half its noise and without "
+    "the sampling of clients; one that hides single records says nothing of a whole client, whose epsilon is then "
+    "infinite.</p>"
+)
+
+
+def statement(
+    paths: Sequence[Path],
+    *,
+    made: datetime,
+    delta: float | None = None,
+    public_key: Path | None = None,
+    workers: int = 1,
+) -> str:
     """Return the page for the ledgers at `paths`.
 
     Args:
         paths: run folders, folders of `*.jsonl`, or ledger files.
         made: when, with its time zone.
         delta: in (0, 1); by default the largest that the ledgers were charged with.
+        public_key: as that of `verify`.
         workers: processes among which many ledgers are divided.
 
     Raises:
-        UsageError: a path without a ledger, or a value out of range.
+        UsageError: a path without a ledger, no usable key, or a value out of range.
         IntegrityError: verification finds a fault; of a damaged record no statement is made.
     """
-    checked = verify(paths, workers=workers)
+    checked = verify(paths, public_key=public_key, workers=workers)
     if not checked.intact:
         raise IntegrityError(str(checked.faults[0]))
     report = audit_budget(paths, delta=delta, accountant="all", workers=workers)
@@ -55,12 +73,12 @@ def statement(paths: Sequence[Path], *, made: datetime, delta: float | None = No
         (
             ("Result", _result(report, everywhere, made)),
             ("Who sees what", _adversaries(report)),
-            ("Clients and what each has spent", _clients(report)),
+            ("Clients and what each has spent", _clients(report, curves.repeated)),
             ("Epsilon by round", _curve(curves)),
             ("Data commitments and ledgers", _ledgers(checked)),
             ("Integrity", _integrity(checked)),
             ("Assumptions", listing(_ASSUMPTIONS)),
-            ("How to check again", _again(paths, report)),
+            ("How to check again", _again(paths, report, public_key)),
         ),
     )
 
@@ -75,15 +93,19 @@ def _result(report: BudgetReport, everywhere: BudgetReport, made: datetime) -> s
             ("neighbouring relation", text(level.neighbours)),
             ("trust", text(level.trust)),
         ]
-    total = everywhere.levels[0]
-    rows.append(("A person at every client", f"{_epsilon(total.epsilon)} at delta {total.delta:g} (added up)"))
-    rows += [(f"Epsilon by {name.upper()}", _bound(bound)) for name, bound in (report.accountants or {}).items()]
+    mixed = len(report.levels) > 1
+    for total in everywhere.levels:
+        who = "A person at every client" if total.level == "record" else "A person behind every client"
+        rows.append((who, f"{_epsilon(total.epsilon)} at delta {total.delta:g} (added up)"))
+    at = f" at {report.level} level" if mixed else ""
+    rows += [(f"Epsilon by {name.upper()}{at}", _bound(bound)) for name, bound in (report.accountants or {}).items()]
     meaning = (
         "<p>Whatever somebody could do or infer about one protected person or party is, with it in the data, at most "
         "e<sup>epsilon</sup> times as likely as without it, but for a chance of delta. Epsilon counts by "
-        "the accountant PLD, rounded up; RDP is a looser bound, PRV an interval.</p>"
+        "the accountant PLD, rounded up; RDP is a looser bound, PRV an interval, or RDP's bound where its grid is too "
+        "coarse.</p>"
     )
-    return table(("", ""), [(text(name), value) for name, value in rows]) + meaning
+    return table(("", ""), [(text(name), value) for name, value in rows]) + meaning + (_BOTH_LEVELS if mixed else "")
 
 
 def _adversaries(report: BudgetReport) -> str:
@@ -93,7 +115,7 @@ def _adversaries(report: BudgetReport) -> str:
     return table(("Party", "Sees", "Epsilon against it", "Delta"), rows)
 
 
-def _clients(report: BudgetReport) -> str:
+def _clients(report: BudgetReport, repeated: int) -> str:
     names = list(report.accountants or {})
     rows = [
         (
@@ -108,7 +130,13 @@ def _clients(report: BudgetReport) -> str:
         for one in report.clients
     ]
     columns = ("Client", "Records", "Charges", "Level", "Trust", *(name.upper() for name in names), "Delta")
-    return table(columns, rows) + listing(text(note) for note in report.notes)
+    notes = [*map(text, report.notes)]
+    if repeated:
+        notes.append(
+            f"{repeated} of the charges are for a round for which the client had been charged before, as when a crash "
+            "lost what it had computed and it was asked again: each counts."
+        )
+    return table(columns, rows) + listing(notes)
 
 
 def _curve(curves: SpentByRound) -> str:
@@ -129,6 +157,13 @@ def _ledgers(checked: VerifyReport) -> str:
 def _integrity(checked: VerifyReport) -> str:
     lines = sum(one.lines for one in checked.ledgers)
     found = [f"{len(checked.ledgers)} ledgers with {lines} lines: form, hash chain and plausibility hold."]
+    if recoveries := sum(one.recoveries for one in checked.ledgers):
+        found.append(f"{recoveries} of the lines close off a line that a crash had torn, before its charge was used.")
+    for key in sorted({one["public_key"] for one in checked.signed}):
+        count = sum(one["public_key"] == key for one in checked.signed)
+        found.append(f"{count} of the ledgers signed with {code(key)}")
+    if not checked.signed:
+        found.append("No ledger is signed: whoever could write these files could have written others.")
     for run in checked.runs:
         card = run / "generator.json"
         if card.is_file():
@@ -142,11 +177,11 @@ def _integrity(checked: VerifyReport) -> str:
     return listing(found)
 
 
-def _again(paths: Sequence[Path], report: BudgetReport) -> str:
+def _again(paths: Sequence[Path], report: BudgetReport, public_key: Path | None) -> str:
     named = " ".join(shlex.quote(str(path)) for path in paths)
     at = f" --delta {report.delta!r}" if report.delta else ""  # nothing was charged, so there is none
     commands = (
-        f"fedgan audit verify {named}",
+        f"fedgan audit verify {named}" + (f" --public-key {shlex.quote(str(public_key))}" if public_key else ""),
         f"fedgan audit budget {named} --accountant all{at}",
         f"fedgan audit budget {named} --overlap sum{at}",
     )

@@ -37,6 +37,7 @@ class LedgerSummary:
         charges: how often each charge was made.
         delta: the largest delta of a charge, 0.0 where there is none.
         hashes: the hashes of all lines, 32 bytes each.
+        recoveries: how many lines close off what a crash left torn.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class LedgerSummary:
     charges: Counter[Charge]
     delta: float
     hashes: bytes
+    recoveries: int = 0
 
     @property
     def lines(self) -> int:
@@ -87,13 +89,14 @@ def summarise(path: Path, lines: Iterable[LedgerLine]) -> LedgerSummary:
     """Return the summary of `lines`, at least one, which are those of the ledger at `path`."""
     charges: Counter[Charge] = Counter()
     hashes = bytearray()
-    delta = 0.0
+    delta, recoveries = 0.0, 0
     for line in lines:
+        recoveries += "recovered" in line.row
         hashes += bytes.fromhex(line.hash)
         if line.event is not None:
             charges[Charge(line.level, line.trust, line.event)] += 1
             delta = max(delta, line.row["delta"])
-    return LedgerSummary(path, line.client, line.dataset, line.records, charges, delta, bytes(hashes))
+    return LedgerSummary(path, line.client, line.dataset, line.records, charges, delta, bytes(hashes), recoveries)
 
 
 def events_of(charges: Counter[Charge], level: str) -> list[Event]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from fedgan.audit.examine import examine
 from fedgan.audit.findings import Finding
+from fedgan.audit.fused_files import fused_faults
 from fedgan.audit.parallel import each
-from fedgan.audit.paths import ledger_files, run_folders
+from fedgan.audit.paths import ledger_files, parts_of, run_folders
 from fedgan.audit.run_files import run_faults
 from fedgan.audit.signatures import check_signatures
 from fedgan.audit.summary import LedgerSummary
@@ -66,7 +67,8 @@ def verify(paths: Sequence[Path], *, public_key: Path | None = None, workers: in
 
     Args:
         paths: run folders (with `ledgers/`), folders of `*.jsonl`, or ledger files.
-        public_key: file of the key that must have signed every ledger; without, signatures that are there are checked.
+        public_key: file of the key that must have signed every ledger, or a folder with a CLIENT.pub for each; without,
+            signatures that are there are checked.
         workers: processes among which many ledgers are divided.
 
     Raises:
@@ -81,7 +83,10 @@ def verify(paths: Sequence[Path], *, public_key: Path | None = None, workers: in
         by_client.setdefault(ledger.client, []).append(ledger)
     for run in runs:
         # What a damaged ledger holds is unknown, so nothing can be said of heads then.
-        faults += run_faults(run, None if faults else by_client)
+        if parts_of(run):
+            faults += fused_faults(run, None if faults else good)
+        else:
+            faults += run_faults(run, None if faults else by_client)
     signatures = check_signatures(good, public_key)
     faults += signatures.faults
     odd = (warning for one in examined for warning in one.warnings)
@@ -95,11 +100,13 @@ def _files(paths: Sequence[Path], runs: Sequence[Path]) -> list[Path]:
         return ledger_files(paths)
     files: list[Path] = []
     for path in paths:
-        try:
-            files += ledger_files([path])
-        except UsageError:
-            if path not in runs:
-                raise
+        parts = parts_of(path)
+        for place in parts or [path]:
+            try:
+                files += ledger_files([place])
+            except UsageError:
+                if path not in runs:
+                    raise
     return list(dict.fromkeys(files))
 
 

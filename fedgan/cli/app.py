@@ -21,7 +21,7 @@ from fedgan.errors import FedganError
 
 app = typer.Typer(
     cls=commands_in_modules(
-        "simulate", "plan", "generate", "evaluate", "explain", "provision", "server", "client", "audit"
+        "simulate", "plan", "generate", "evaluate", "explain", "fuse", "provision", "server", "client", "audit"
     ),
     help="Train a generative adversarial network over parties that keep their data, with differential privacy.",
     no_args_is_help=True,

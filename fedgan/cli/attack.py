@@ -35,7 +35,7 @@ def attack(
     clients: Annotated[
         str | None, typer.Option(metavar="A,B", help="Clients that get canaries; default: the one with fewest records.")
     ] = None,
-    canaries: Annotated[int, typer.Option(help="Gradient canaries a client; 0 for none.")] = 1000,
+    canaries: Annotated[int, typer.Option(help="Gradient canaries a client, or canary clients; 0 for none.")] = 1000,
     images: Annotated[int, typer.Option(help="Input canaries a client; 0 for none.")] = 100,
     members: Annotated[int, typer.Option(help="Own records a client that a coin leaves out; 0 for none.")] = 100,
     confidence: Annotated[float, typer.Option(help="With which all lower bounds hold together.")] = 0.95,
@@ -53,7 +53,7 @@ def attack(
     _check(canaries, images, members, confidence, claim, plot)
     from fedgan.config import load_config, naming_places
 
-    file = RunFolder.open(source).config if source.is_dir() else source
+    file = RunFolder.of_run(source).config if source.is_dir() else source
     settings = load_config(file, overrides or [])
     folder = _unused(output or Path("runs") / f"attack-{_name(source)}-{datetime.now():%Y%m%d-%H%M%S}")
     from fedgan.federation.attack.sites import Canaries
@@ -166,8 +166,9 @@ def _print(report: AttackReport, folder: Path) -> None:
     stdout.print(table)
     for finding in report.findings:
         show(f"{finding.attack}: AUC {finding.auc:.3f}, {finding.tpr:.1%} of the members found at 1 % false alarms")
+    where = f"at client {', '.join(report.clients)}" if report.clients else "are clients of their own"
     show(
-        f"canaries at client {', '.join(report.clients)}; delta {report.delta:g}; all bounds hold together with the "
+        f"canaries {where}; delta {report.delta:g}; all bounds hold together with the "
         f"stated confidence.\nA bound far below the claim is no proof of privacy. Audit: {folder}"
     )
 

@@ -71,7 +71,10 @@ def verify(
         list[Path], typer.Argument(metavar="PATH...", help="Run folders, ledger folders or ledger files.")
     ],
     public_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Every ledger must be signed with this EC key.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="EC key that must have signed every ledger, or a folder of CLIENT.pub."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

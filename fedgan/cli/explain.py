@@ -67,7 +67,10 @@ def explain(
             }
         )
     else:
-        _print(found, rounds, output)
+        whose = f"the discriminator after round {rounds}"
+        if folder.is_fused:
+            whose = f"the parts' discriminators (weighted mean), each after round {rounds} or later"
+        _print(found, whose, output)
 
 
 def _rows(labels: str | None, classes: int) -> list[int]:
@@ -78,14 +81,14 @@ def _rows(labels: str | None, classes: int) -> list[int]:
     return chosen
 
 
-def _print(found: Explanation, rounds: int, output: Path) -> None:
+def _print(found: Explanation, whose: str, output: Path) -> None:
     table = new_table("class", "images", "mean score", "average image's score", "completeness error")
     for row in found.summaries():
         numbers = (row.mean_score, row.baseline_score, row.completeness_error)
         table.add_row(str(row.label), str(row.images), *(f"{number:.4f}" for number in numbers))
     stdout.print(table)
     show(
-        f"scores are logits of the discriminator after round {rounds}: the higher, the more an image passes for real. "
+        f"scores are logits of {whose}: the higher, the more an image passes for real. "
         "An image's pixels add up to the difference from the average generated image's score, but for the error shown."
     )
     show(f"blue pixels speak for real, red ones for generated: {output}")

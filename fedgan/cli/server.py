@@ -28,12 +28,13 @@ def server(
 ) -> None:
     """Wait for the sites, train with them, and write the run folder as `fedgan simulate` does."""
     from fedgan.audit.budget import audit_budget
+    from fedgan.federation.card import read_card
     from fedgan.federation.deploy.server import run_federation
     from fedgan.federation.deploy.server_folder import ServerFolder
     from fedgan.federation.names import check_names
 
     settings = _settings(config, overrides or [], output, resume=resume)
-    run = RunFolder.open(output) if resume else RunFolder.unused(output)
+    run = RunFolder.of_run(output) if resume else RunFolder.unused(output)
     silent = quiet or as_json
     with naming_places(run.config if resume else config, [] if resume else overrides or []):
         check_names(settings)
@@ -47,7 +48,7 @@ def server(
         )
     private = settings.privacy.level != "none"
     budget = audit_budget([run.ledgers], accountant=settings.privacy.accountant) if private else None
-    summary = _summary(run, stopped, budget)
+    summary = _summary(run, stopped, budget, read_card(run)["ledger_faults"])
     if as_json:
         print_json(summary)
     elif not quiet:
@@ -70,10 +71,13 @@ def _line(row: dict[str, Any], settings: Config) -> str:
     return f"{name}: {len(row['clients'])} sites, {row['seconds']:.1f} s{refused}"
 
 
-def _summary(run: RunFolder, stopped: str, budget: BudgetReport | None) -> dict[str, Any]:
+def _summary(
+    run: RunFolder, stopped: str, budget: BudgetReport | None, ledger_faults: dict[str, str]
+) -> dict[str, Any]:
     return {
         "run": str(run.path),
         "stopped": stopped,
+        "ledger_faults": ledger_faults,
         "level": budget.level if budget else "none",
         "epsilon": budget.epsilon if budget else None,
         "delta": budget.delta if budget else None,
@@ -87,6 +91,8 @@ def _summary(run: RunFolder, stopped: str, budget: BudgetReport | None) -> dict[
 def _print(summary: dict[str, Any]) -> None:
     if summary["stopped"]:
         show(f"stopped early: {summary['stopped']}")
+    for client, fault in summary["ledger_faults"].items():
+        show(f"client {client}: {fault}; the copy is as of its last release")
     if summary["epsilon"] is not None:
         show(f"epsilon {format_epsilon(summary['epsilon'])} at delta {summary['delta']:g}, level {summary['level']}")
         show(f"recompute it: fedgan audit budget {summary['run']}")

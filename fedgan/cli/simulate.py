@@ -109,7 +109,7 @@ def _settings(config: Path | None, overrides: list[str], output: Path | None, *,
         return settings, output or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     if output is None:
         raise UsageError("--resume needs --output: the folder of the run to continue")
-    saved = load_config(RunFolder.open(output).config)
+    saved = load_config(RunFolder.of_run(output).config)
     if config is None and not overrides:
         return saved, output
     given = load_config(config or RunFolder.open(output).config, overrides)

@@ -21,11 +21,16 @@ def statement(
     ],
     output: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
     delta: Annotated[float | None, typer.Option(help="Delta of the statement; default: the ledgers' own.")] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE|FOLDER", help="As that of `fedgan audit verify`.")
+    ] = None,
 ) -> None:
     """Write a self-contained page: who spent what, who is protected from whom, and how to check it again."""
     if output.suffix != ".html":
         raise UsageError(f"--output {output}: give a name that ends in .html")
-    page = make_statement(paths, made=datetime.now(UTC), delta=delta, workers=os.cpu_count() or 1)
+    page = make_statement(
+        paths, made=datetime.now(UTC), delta=delta, public_key=public_key, workers=os.cpu_count() or 1
+    )
     try:
         write_text(output, page)
     except OSError as error:

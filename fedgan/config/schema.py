@@ -48,6 +48,10 @@ class Partition(Table):
     alpha: Positive = 0.5
     """Concentration of the Dirichlet scheme: small values give each client few classes."""
     shards_per_client: PositiveCount = 2
+    skew: Text = "noise"
+    """Of the scheme "feature_skew": in what the clients' images differ, a name in the registry of skews."""
+    skew_strength: Fraction = 0.5
+    """How far apart the ends of the skew are; what 1 means is the skew's own."""
 
 
 class Model(Table):
@@ -66,6 +70,8 @@ class Loss(Table):
     penalty: Text = "none"
     """A name in the registry of penalties, which are added to the discriminator's loss on real records."""
     penalty_weight: NotNegative = 10.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The part to which the discriminator takes real images for generated ones."""
 
 
 class Training(Table):
@@ -77,6 +83,16 @@ class Training(Table):
     """Discriminator steps for each generator step; "adaptive" climbs a ladder (Bie et al. 2023)."""
     microbatch: Count = 0
     """Rows of a discriminator step to work on at a time, so that memory does not grow with the batch; 0 for all."""
+    augmentation: Text = ""
+    """Names in the registry of augmentations, joined by commas: what the discriminator sees instead of images."""
+    augmentation_copies: PositiveCount = 1
+    """Times that it sees each image, each time augmented anew; a record is clipped once, over all its copies."""
+    instance_noise: NotNegative = 0.0
+    """Standard deviation of noise on the images that it sees; it falls to nothing over the rounds."""
+    dropout: Decay = 0.0
+    """Chance with which training steps drop a unit of the discriminator."""
+    spectral_bound: NotNegative = 0.0
+    """Largest spectral norm of each of the discriminator's weights, kept after each step; 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward passes in discriminator and generator steps; weights, norms and sums stay float32."""
     generator_batch_size: PositiveCount = 128
@@ -109,9 +125,39 @@ class Federation(Table):
     """Discriminator steps a client takes in a round; 1 with "fedsgd"."""
     fraction: Fraction = 1.0
     """Part of the clients asked in a round; at level "client" the chance with which each client takes part in one."""
+    absence: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Chance with which a client of a simulation's round does not answer: seeded and public, an experiment's design."""
     aggregation: Text = "mean"
+    """How the clients' releases become one: a name in the registry of rules."""
+    trimmed_part: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    """Of "trimmed_mean": the part of the values of a coordinate that is left out at each end."""
+    faulty_clients: Count = 1
+    """Of "krum": the number f of a round's clients that it withstands, of more than 2 f + 2."""
+    krum_kept: PositiveCount = 1
+    """Of "krum": how many clients it keeps and averages; more than 1 is Multi-Krum."""
+    server_optimizer: Text = "none"
+    """What the server makes of the clients' aggregated change (not with "fedsgd", where it runs Adam in any case)."""
+    server_learning_rate: Positive = 0.01
+    server_beta1: Decay = 0.9
+    server_beta2: Decay = 0.99
+    server_tau: Positive = 1e-3
+    """Of adaptive server optimisers: what is added to the root of the second moment, which begins at its square."""
+    proximal: NotNegative = 0.0
+    """FedProx: mu of mu/2 ||w - w_t||^2, which ties a client's networks to those it was sent; 0 for none."""
     minimum_clients: PositiveCount = 1
-    """A round with fewer good replies than this changes nothing."""
+    """A round with fewer good replies than this changes nothing, and is asked for again."""
+    attempts: PositiveCount = 3
+    """How often a round is asked for, if fewer clients answer, before the run stops; --resume asks again."""
+    round_timeout: NotNegative = 3600.0
+    """Seconds after which a round goes on without clients that have not answered; 0 waits for ever."""
+    largest_weight: Annotated[float, Field(ge=1)] = 10.0
+    """In sums over records a client counts with at most this many times the records of the median client."""
+    generated_images: Count = 0
+    """Generated images that go to each client in a round with "dp_fedavg_gan", in place of the generator; 0 for four
+    times training.batch_size."""
+    compression: Literal["none", "float16", "int8"] = "none"
+    """Of arrays on their way, in both directions. What clients send is rounded after their noise is in it; networks
+    come back as updates of what went out."""
     time_limit: NotNegative = 0.0
     """Seconds after which no further round starts; 0 for no limit."""
 
@@ -148,6 +194,8 @@ class Evaluation(Table):
     """Names in the registry of metrics, joined by commas."""
     count: PositiveCount = 5000
     """Generated images that a metric takes."""
+    inception_weights: Text = ""
+    """File of Inception's weights, for the metric "fid"; empty for torch's cache, filled by a download."""
 
 
 class Config(Table):

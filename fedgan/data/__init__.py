@@ -2,14 +2,16 @@
 
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.digest import dataset_digest
+from fedgan.data.feature_skew import skewed
 from fedgan.data.loading import load_data
 from fedgan.data.partitioning import class_counts, partition
-from fedgan.data.registry import DATASETS, PARTITIONS
+from fedgan.data.registry import DATASETS, PARTITIONS, SKEWS
 from fedgan.data.sampling import poisson_indices, uniform_indices
 
 __all__ = [
     "DATASETS",
     "PARTITIONS",
+    "SKEWS",
     "DataSplit",
     "ImageDataset",
     "class_counts",
@@ -17,5 +19,6 @@ __all__ = [
     "load_data",
     "partition",
     "poisson_indices",
+    "skewed",
     "uniform_indices",
 ]

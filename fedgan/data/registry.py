@@ -8,6 +8,8 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from fedgan.data.dataset import DataSplit
 from fedgan.data.image_format import ImageFormat
@@ -45,3 +47,10 @@ DATASETS: Registry[Loader] = Registry("data.name", "fedgan.data.sources")
 
 PARTITIONS: Registry[Partition] = Registry("partition.scheme", "fedgan.data.partitions")
 """Ways to spread records over clients, by name."""
+
+Skew: TypeAlias = Callable[[Tensor, float, float, torch.Generator], Tensor]
+"""Maps images (N, C, H, W) in [-1, 1], a client's place in [0, 1] between both ends, the strength in [0, 1] and a
+stream of the client's own to the images that it sees, of the same shape, to be cut to the same range."""
+
+SKEWS: Registry[Skew] = Registry("partition.skew", "fedgan.data.skews")
+"""Ways in which clients' images differ, by name."""

@@ -10,19 +10,15 @@ more or less frequent among them. Only the public test set is read, so no privac
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import ceil
-
 import torch
 from torch import Tensor, nn
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.evaluation.network import BATCH_SIZE, build_cnn, fit_cnn, outputs
+from fedgan.evaluation.network import build_cnn, fit_classifier, outputs
 from fedgan.evaluation.requirements import require_classes, require_comparable
+from fedgan.evaluation.shared import shared
 from fedgan.seeding import derive_seed
 
-_EPOCHS = 8
-_STEPS = 300  # at least, as 8 epochs of a small test set teach nothing
 _SEED = 0
 
 
@@ -41,23 +37,29 @@ def compared_features(synthetic: ImageDataset, test: ImageDataset, *, at_least: 
     """
     require_comparable(synthetic, test, at_least=at_least)
     require_classes(test, "test")
-    network, size = _network(test)
-    device = test.labels.device
-    made, real = (outputs(network, data, device).cpu().double() / size for data in (synthetic, test))
-    return made, real
+    return _features(synthetic, test)
 
 
-# Several metrics of one evaluation ask for the same network. Datasets are compared by identity.
-@lru_cache(maxsize=1)
-def _network(test: ImageDataset) -> tuple[nn.Module, float]:
-    """Return the hidden layers of a classifier trained on `test`, and the root mean square of its features there."""
-    device = test.labels.device
+@shared
+def _features(synthetic: ImageDataset, test: ImageDataset) -> tuple[Tensor, Tensor]:
+    model, device = real_classifier(test), test.labels.device
+    hidden = model[:-1]
+    made, real = (outputs(hidden, data, device).cpu().double() for data in (synthetic, test))
+    size = real.square().mean().sqrt()
+    return made / size, real / size
+
+
+@shared
+def real_classifier(test: ImageDataset) -> nn.Sequential:
+    """Return a 2-conv classifier trained on `test`, frozen; its layers but the last give the features.
+
+    Args:
+        test: real, public images of at least two classes; the network is on the device they are on.
+    """
     weights, order = (derive_seed(_SEED, "features of the test set", stream) for stream in ("weights", "order"))
-    model = build_cnn(test.image_shape, test.num_classes, weights).to(device)
-    batches = ceil(len(test) / BATCH_SIZE)
-    fit_cnn(model, test, epochs=max(_EPOCHS, ceil(_STEPS / batches)), seed=order)
-    hidden = model[:-1].requires_grad_(False)
-    return hidden, float(outputs(hidden, test, device).double().square().mean().sqrt())
+    model = build_cnn(test.image_shape, test.num_classes, weights).to(test.labels.device)
+    fit_classifier(model, test, seed=order)
+    return model.requires_grad_(False)
 
 
 def drawn(features: Tensor, count: int, seed: int) -> Tensor:

@@ -7,6 +7,7 @@ separate machines what `fedgan.federation.deploy` writes beside it.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.names import check_names
 from fedgan.federation.node import SERVER_KEYS
+from fedgan.federation.observers import Observer
 from fedgan.federation.outcome import write_outcome
 from fedgan.federation.run import Terms, run_server
 from fedgan.federation.simulation import check, ledgers_of
 from fedgan.federation.sites import sites_of_process, use_threads
-from fedgan.federation.strategy import Observer
+from fedgan.federation.sole import end_with_parent, only_writer
 from fedgan.federation.vault import Vault
 from fedgan.runs import RunFolder
 
@@ -70,18 +72,20 @@ def serve_sites(grid: Grid, run_config: Mapping[str, Any], observer_of: Observer
     process.
     """
     config, folder = _read(run_config)
+    _log_to(Path(str(run_config["log"])))
     try:
         check_names(config)
         use_threads(config.threads)
         nodes = json.loads(run_config["nodes"])
         terms = Terms(
             patience=float(run_config["patience"]),
-            round_timeout=float(run_config["round_timeout"]),
             names={int(node): str(client) for client, node in nodes.items()},
             copies=LedgerCopies(folder.ledgers),
         )
         observer, resume = observer_of(config, folder), run_config["mode"] == RESUMED
-        stopped = run_server(grid, config, folder, folder.ledgers, resume=resume, observer=observer, terms=terms)
+        end_with_parent()
+        with only_writer(folder.path, terms.patience):
+            stopped = run_server(grid, config, folder, folder.ledgers, resume=resume, observer=observer, terms=terms)
     except FedganError as error:
         write_outcome(folder, code=error.exit_code, words=str(error))
         raise
@@ -89,6 +93,15 @@ def serve_sites(grid: Grid, run_config: Mapping[str, Any], observer_of: Observer
         write_outcome(folder, code=FedganError.exit_code, words=f"{type(error).__name__}: {error}")
         raise
     write_outcome(folder, code=0, words=stopped)
+
+
+def _log_to(path: Path) -> None:
+    """Append what this program says of a run to `path`: Flower keeps the words of its processes in a database."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("fedgan")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
 
 
 def simulated_vault(context: Context) -> Vault:

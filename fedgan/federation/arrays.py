@@ -54,8 +54,3 @@ def select(arrays: Arrays, networks: Iterable[str]) -> Arrays:
     """Return the arrays that belong to one of `networks`."""
     prefixes = tuple(f"{name}/" for name in networks)
     return {key: array for key, array in arrays.items() if key.startswith(prefixes)}
-
-
-def count_bytes(arrays: Arrays) -> int:
-    """Return the bytes of all arrays without any framing."""
-    return sum(array.nbytes for array in arrays.values())

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from fedgan.config import Config
 from fedgan.data import ImageDataset
 from fedgan.errors import IntegrityError
 from fedgan.evaluation import METRICS, choose_metrics, generate_images
+from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
+from fedgan.evaluation.shared import shared
 from fedgan.federation.card import load_generator
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 
 
-def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, float]:
+def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
 
     What it reads of real data is `test`, held out from training and declared public: it costs no budget.
@@ -22,33 +26,64 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str) -> dict[str, flo
     Args:
         test: the test set of the data the generator was trained for.
         metrics: names in `METRICS`, joined by commas.
+        weights: file of Inception's weights, for metrics that need them; None for the one that the run names, if any.
 
     Raises:
-        UsageError: a metric is unknown or needs an extra that is not installed, or the run has no generator.
+        UsageError: a metric is unknown, needs an extra or weights that are not there, or the run has no generator.
         IntegrityError: weights, card or earlier scores are damaged.
     """
-    chosen = choose_metrics(metrics)
+    synthetic, config = judged_images(folder)
+    chosen = choose_metrics(metrics, weights or inception_weights(config))
+    seed = derive_seed(config.seed, "evaluation")
+    scores = {name: metric.score(synthetic, test, seed) for name, metric in chosen.items()}
+    known = _earlier(folder, "metrics") | scores
+    _write(folder, config, test, known, _earlier(folder, "classes"))
+    return scores
+
+
+def assess_classes(folder: RunFolder, test: ImageDataset) -> ClassAnalysis:
+    """Return what became of each class and write it to evaluation.json; see `assess`."""
+    synthetic, config = judged_images(folder)
+    analysis = analyse_classes(synthetic, test, derive_seed(config.seed, "evaluation"))
+    _write(folder, config, test, _earlier(folder, "metrics"), analysis.to_dict())
+    return analysis
+
+
+@shared
+def judged_images(folder: RunFolder) -> tuple[ImageDataset, Config]:
+    """Return the images by which the generator in `folder` is judged, and the run's configuration."""
     generator, config = load_generator(folder)
     seed = derive_seed(config.seed, "evaluation")
-    synthetic = generate_images(generator, config.evaluation.count, seed=seed)
-    scores = {name: metric.score(synthetic, test, seed) for name, metric in chosen.items()}
-    known = _earlier_scores(folder) | scores
+    return generate_images(generator, config.evaluation.count, seed=seed), config
+
+
+def inception_weights(config: Config) -> Path | None:
+    """Return the file that `config` names, or None."""
+    given = config.evaluation.inception_weights
+    return Path(given).expanduser() if given else None
+
+
+def _write(
+    folder: RunFolder, config: Config, test: ImageDataset, scores: dict[str, Any], classes: dict[str, Any]
+) -> None:
     document = {
         "generated": config.evaluation.count,
         "real": "held-out test set, public",
         "test_records": len(test),
-        "metrics": known,
-        "meaning": {name: METRICS[name].meaning for name in known if name in METRICS.names()},
+        "metrics": scores,
+        "meaning": {name: METRICS[name].meaning for name in scores if name in METRICS.names()},
     }
+    if classes:
+        document["classes"] = classes
     write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
-    return scores
 
 
-def _earlier_scores(folder: RunFolder) -> dict[str, Any]:
-    """Return the scores that an earlier evaluation of the same generator has written."""
+def _earlier(folder: RunFolder, key: str) -> dict[str, Any]:
+    """Return what an earlier evaluation of the same generator has written under `key`."""
     if not folder.evaluation.exists():
         return {}
     try:
-        return dict(json.loads(folder.evaluation.read_text(encoding="utf-8"))["metrics"])
+        document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+        return dict(document[key] if key == "metrics" else document.get(key, {}))
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None

@@ -14,10 +14,12 @@ from torch import nn
 from fedgan import __version__
 from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
-from fedgan.errors import IntegrityError, UsageError
+from fedgan.errors import IntegrityError, UsageError, WriteError
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.models import build_generator
+from fedgan.models.mixture import MixtureGenerator
+from fedgan.privacy.ledger_line import row_hash
 from fedgan.runs import RunFolder
 
 
@@ -29,6 +31,7 @@ def save_generator(
     epsilon: float | None,
     heads: dict[str, str],
     stopped: str,
+    ledger_faults: dict[str, str],
 ) -> None:
     """Write the averaged generator and its card.
 
@@ -36,6 +39,10 @@ def save_generator(
         epsilon: what the ledgers say was spent by the client who spent most; None under level "none".
         heads: hash of the last line of every ledger.
         stopped: why the run ended before its last round, or "".
+        ledger_faults: what was wrong with clients' ledgers at the end, where these stay at the sites.
+
+    Raises:
+        WriteError: the disk refuses; neither is there without the other then.
     """
     module = server.average.module
     content = save_tensors({name: tensor.contiguous() for name, tensor in module.state_dict().items()})
@@ -55,10 +62,16 @@ def save_generator(
         "image_shape": list(module.image_shape),  # type: ignore[arg-type]
         "num_classes": module.num_classes,
         "ledger_heads": heads,
+        "ledger_faults": ledger_faults,
         "sha256": sha256(content).hexdigest(),
         "config": config.model_dump(),
     }
-    write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    try:
+        write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    except WriteError:  # weights are nothing without their card, and an older card is not theirs
+        for path in (folder.card, folder.generator):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def read_card(folder: RunFolder) -> dict[str, Any]:
@@ -74,6 +87,8 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
         card = json.loads(folder.card.read_text(encoding="utf-8"))
         if not isinstance(card, dict) or "sha256" not in card or not isinstance(card.get("config"), dict):
             raise ValueError("not a generator's card")
+        if "parts" in card and card.get("hash") != row_hash(card):
+            raise ValueError("its hash does not match its content")
     except ValueError as error:
         raise IntegrityError(f"{folder.card}: damaged: {error}") from None
     return card
@@ -81,6 +96,8 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
 
 def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
     """Return the generator of a finished run, in evaluation mode on the CPU, and the run's configuration.
+
+    A fused generator comes with the configuration of its first part.
 
     Raises:
         UsageError: the run has no generator (yet).
@@ -94,16 +111,26 @@ def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
     if sha256(content).hexdigest() != card["sha256"]:
         raise IntegrityError(f"{folder.generator}: its SHA-256 is not the one that {folder.card.name} names")
     try:
-        config = config_from_flat(flatten(card["config"]))
-        generator = build_generator(
-            config.model.name,
-            latent_dim=config.model.latent_dim,
-            num_classes=card["num_classes"],
-            image_shape=tuple(card["image_shape"]),
-            width=config.model.width,
-            seed=0,
-        )
+        generator, config = _built(card)
         generator.load_state_dict(load_tensors(content))
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.card}: damaged: {str(error).splitlines()[0]}") from None
     return generator.eval().requires_grad_(False).to(torch.device("cpu")), config
+
+
+def _built(card: dict[str, Any]) -> tuple[nn.Module, Config]:
+    """Return the generator that `card` describes, with weights still to be loaded, and its configuration."""
+    if "parts" in card:
+        parts = [_built(part["card"]) for part in card["parts"]]
+        weights = [float(part["weight"]) for part in card["parts"]]
+        return MixtureGenerator([generator for generator, _ in parts], weights), parts[0][1]
+    config = config_from_flat(flatten(card["config"]))
+    generator = build_generator(
+        config.model.name,
+        latent_dim=config.model.latent_dim,
+        num_classes=card["num_classes"],
+        image_shape=tuple(card["image_shape"]),
+        width=config.model.width,
+        seed=0,
+    )
+    return generator, config

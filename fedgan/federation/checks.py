@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fedgan.federation.records import quoted
-from fedgan.federation.requests import Arrays, Release
+from fedgan.federation.requests import Arrays, Release, quoted
 
 _LARGEST_NOISE = 1e18  # its square is still a float32
 

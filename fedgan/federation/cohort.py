@@ -20,6 +20,12 @@ def participations(clients: int, fraction: float, rounds: int) -> int:
     return ceil(rounds * cohort_size(clients, fraction) / clients)
 
 
+def absentees(clients: Sequence[str], absence: float, round_number: int, seed: int) -> set[str]:
+    """Return who of all `clients`, in order, does not answer in a simulated round: each by a public coin."""
+    coins = np.random.default_rng(derive_seed(seed, "absence", round_number)).random(len(clients))
+    return {client for client, coin in zip(clients, coins, strict=True) if coin < absence}
+
+
 def cohorts(clients: Sequence[str], fraction: float, rounds: int, seed: int) -> list[list[str]]:
     """Return the clients of every round, sorted by name.
 

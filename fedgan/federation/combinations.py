@@ -16,32 +16,34 @@ def check_combination(
     penalty: str,
     local_steps: int,
     aggregation: str,
+    server_optimizer: str,
+    proximal: float,
     minimum_clients: int,
     clip_quantile: float,
+    compression: str,
 ) -> None:
     """Raise UsageError, with the reason, for settings whose privacy cannot be accounted for, or that contradict.
 
     Args:
         level, trust, clip_quantile: of table `privacy`.
         penalty: `loss.penalty`.
-        algorithm, local_steps, aggregation, minimum_clients: of table `federation`.
+        algorithm, local_steps, aggregation, server_optimizer, proximal, minimum_clients, compression: of table
+            `federation`.
     """
     summed = ALGORITHMS[algorithm].releases == "gradient_sum"
-    if (looks := PENALTIES[penalty]) and looks.between and "generator" not in ALGORITHMS[algorithm].sends:
+    if (looks := PENALTIES[penalty]) and looks.between and summed:
         raise UsageError(
             f"loss.penalty = {penalty!r} does not go with federation.algorithm = {algorithm!r}, whose clients have no "
             "generator to look between real and generated images: give 'r1' or 'none'",
             "loss.penalty",
         )
-    if summed and local_steps != 1:
+    if summed:
+        _check_sums(algorithm, local_steps, server_optimizer, proximal)
+    if trust == "aggregator" and level != "none" and aggregation != "mean":
         raise UsageError(
-            f"federation.local_steps = {local_steps} does not go with federation.algorithm = {algorithm!r}, "
-            "which sends one gradient sum a round: give 1",
-            "federation.local_steps",
-        )
-    if (summed or level == "client") and aggregation != "mean":
-        raise UsageError(
-            f"federation.aggregation = {aggregation!r} does not go with sums of clipped contributions: give 'mean'",
+            f"federation.aggregation = {aggregation!r} does not go with privacy.trust = 'aggregator': the "
+            "server's noise is that of a sum of clipped contributions, to which one record or client adds no more than "
+            "the clip; no such bound holds for other rules; give 'mean' or privacy.trust = 'local'",
             "federation.aggregation",
         )
     if level == "record" and trust == "aggregator" and not summed:
@@ -50,6 +52,13 @@ def check_combination(
             "noise added by the server hides a record only in a sum of clipped gradients, and several local steps "
             "without noise have no such bound; give privacy.trust = 'local' or federation.algorithm = 'fedsgd'",
             "privacy.trust",
+        )
+    if level == "record" and trust != "local" and compression != "none":
+        raise UsageError(
+            f"federation.compression = {compression!r} does not go with privacy.trust = {trust!r} at level 'record': "
+            "rounding a sum before the noise is added moves it by more than one record's clipped share, which is all "
+            "that the noise is for; give federation.compression = 'none' or privacy.trust = 'local'",
+            "federation.compression",
         )
     if level == "client":
         _check_client_level(trust, algorithm, minimum_clients)
@@ -79,6 +88,20 @@ def check_warm_start(*, warm_start: str, model: str, anchor_weight: float) -> No
             "no mean embedding to be anchored to: give 0",
             "training.anchor_weight",
         )
+
+
+def _check_sums(algorithm: str, local_steps: int, server_optimizer: str, proximal: float) -> None:
+    for key, value, accepted, why in (
+        ("local_steps", local_steps, 1, "sends one gradient sum a round"),
+        ("server_optimizer", server_optimizer, "none", "steps by Adam at the server already"),
+        ("proximal", proximal, 0, "has no local steps that could lead away from what was sent"),
+    ):
+        if value != accepted:
+            raise UsageError(
+                f"federation.{key} = {value!r} does not go with federation.algorithm = {algorithm!r}, which {why}: "
+                f"give {accepted!r}",
+                f"federation.{key}",
+            )
 
 
 def _check_client_level(trust: Trust, algorithm: str, minimum_clients: int) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from fedgan.config import Config
+from fedgan.config import Config, config_from_flat, flatten
 from fedgan.errors import IntegrityError, UsageError
 from fedgan.federation.card import read_card
 from fedgan.federation.checkpoint import latest_checkpoint, load_network
 from fedgan.models import build_discriminator
+from fedgan.models.mixture import MeanDiscriminator
 from fedgan.models.registry import ImageShape
 from fedgan.runs import RunFolder
 
@@ -21,6 +22,8 @@ def load_discriminator(
     folder: RunFolder, config: Config, *, num_classes: int, image_shape: ImageShape
 ) -> tuple[nn.Module, int]:
     """Return the last discriminator of a finished run, frozen and on the CPU, and the rounds it was trained for.
+
+    Of a fused generator it is the weighted mean of its parts' discriminators, and the rounds are the fewest of them.
 
     Args:
         folder: the run.
@@ -32,6 +35,8 @@ def load_discriminator(
         UsageError: there is no checkpoint, or no round ever trained a discriminator.
         IntegrityError: the checkpoint is damaged, or of another run than the generator.
     """
+    if folder.is_fused:
+        return _mean_of_parts(folder, num_classes, image_shape)
     checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint is None:
         raise UsageError(f"{folder.checkpoints} holds no checkpoint: the discriminator is in nothing else")
@@ -44,3 +49,18 @@ def load_discriminator(
     if facts["round"] == 0:
         raise UsageError(f"{folder.path} has a discriminator that no round has trained: there is nothing to explain")
     return module.eval().requires_grad_(False), facts["round"]
+
+
+def _mean_of_parts(folder: RunFolder, num_classes: int, image_shape: ImageShape) -> tuple[nn.Module, int]:
+    parts = read_card(folder)["parts"]
+    found = [
+        load_discriminator(
+            RunFolder(folder.parts / f"{index:05d}"),
+            config_from_flat(flatten(part["card"]["config"])),
+            num_classes=num_classes,
+            image_shape=image_shape,
+        )
+        for index, part in enumerate(parts)
+    ]
+    module = MeanDiscriminator([discriminator for discriminator, _ in found], [part["weight"] for part in parts])
+    return module.eval().requires_grad_(False), min(rounds for _, rounds in found)

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import cast
 
+import numpy as np
 import torch
 
 from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS, Algorithm
-from fedgan.federation.arrays import count_bytes, gradient_arrays, networks_of
+from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.cohort import cohort_size, participations
-from fedgan.federation.sites import Sites, client_name, fraction_asked, gan_of, loss_of, optimisation_of
+from fedgan.federation.records import count_bytes, to_records
+from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
+from fedgan.federation.sites import (
+    Sites,
+    client_name,
+    fraction_asked,
+    gan_of,
+    generated_images,
+    is_anchored,
+    loss_of,
+    optimisation_of,
+)
 from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
@@ -19,10 +32,12 @@ from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.gan import Gan
 from fedgan.training.local import train_discriminator_steps, train_generator_steps
 from fedgan.training.rules import GradientRule
+from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator, most_numbers
 
 _CALIBRATION_STEPS = 3
+_RUN = "20260101T000000Z-00000000"  # as long as a run's identifier
 
 
 @dataclass(frozen=True)
@@ -34,9 +49,9 @@ class Forecast:
         clients_asked: clients asked in a round: all at level "client", where each tosses a coin of its own.
         clients_a_round: clients that are expected to take part in a round.
         participations: rounds in which one client is asked at most.
-        bytes_down: of arrays to one client that is asked in a round.
-        bytes_up: of arrays from one client that takes part in it.
-        bytes_a_round: of arrays to and from all clients in a round, as many as are expected to take part.
+        bytes_down: to one client that is asked in a round, arrays and scalars as they travel.
+        bytes_up: from one client that takes part in it; on separate machines its ledger comes on top.
+        bytes_a_round: to and from all clients in a round, as many as are expected to take part.
         embedding_bytes: of the warm start's releases of one client, at most; 0 without one.
         seconds: expected time on this machine, from a few timed steps on random images.
     """
@@ -58,7 +73,8 @@ def forecast(config: Config, sites: Sites) -> Forecast:
     gan = gan_of(config, train.image_shape, train.num_classes)
     algorithm = ALGORITHMS[config.federation.algorithm]
     clients = len(sites)
-    down, up = count_bytes(networks_of(gan, algorithm.sends)), _bytes_up(algorithm, gan)
+    warm = config.training.warm_start != "none"
+    down, up = _traffic(config, algorithm, gan)
     return Forecast(
         plans={client_name(index): sites.plan(index) for index in range(clients)},
         clients_asked=cohort_size(clients, fraction_asked(config)),
@@ -67,7 +83,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
         bytes_down=down,
         bytes_up=up,
         bytes_a_round=arrays_of_all(config, down=down, up=up),
-        embedding_bytes=_embedding_bytes(config, gan),
+        embedding_bytes=_embedding_bytes(config, gan, train.num_classes) if warm else 0,
         seconds=_expected_seconds(config, gan),
     )
 
@@ -78,25 +94,43 @@ def arrays_of_all(config: Config, *, down: int, up: int) -> int:
     return round(asked * down + _expected_clients(config) * up)
 
 
-def _embedding_bytes(config: Config, gan: Gan) -> int:
-    training, classes = config.training, int(gan.generator.num_classes)  # type: ignore[arg-type]
-    if training.warm_start == "none":
-        return 0
-    if isinstance(gan.generator, MixtureGenerator) and training.warm_start == "mixture":
-        return 4 * most_numbers(gan.generator, training.warm_start_stages)
-    return 4 * classes * (training.warm_start_features + 1)
-
-
 def _expected_clients(config: Config) -> float:
     clients, fraction = config.partition.clients, config.federation.fraction
     return clients * fraction if config.privacy.level == "client" else cohort_size(clients, fraction)
 
 
-def _bytes_up(algorithm: Algorithm, gan: Gan) -> int:
+def _traffic(config: Config, algorithm: Algorithm, gan: Gan) -> tuple[int, int]:
+    """Return the bytes of a request and of its answer, made of networks as they begin."""
+    arrays = networks_of(gan, algorithm.sends)
+    if algorithm.sends_images:
+        count = generated_images(config, cast(int, gan.generator.num_classes))
+        arrays[GENERATED] = generate_stock(gan, count, stream(0, "forecast")).cpu().numpy()
+    if is_anchored(config) and "generator" in algorithm.returns:
+        arrays[TARGET] = np.zeros(_embedding_shape(config, cast(int, gan.generator.num_classes)), np.float32)
+    steps = config.federation.local_steps
+    request = TrainRequest(_RUN, 1, steps, 0, 1, arrays, 0, config.federation.compression)
     if algorithm.releases == "networks":
-        return count_bytes(networks_of(gan, algorithm.returns))
-    weights = {name: weight for name, weight in gan.discriminator.named_parameters() if weight.requires_grad}
-    return count_bytes(gradient_arrays(weights))
+        released = networks_of(gan, algorithm.returns)
+    else:
+        weights = {name: weight for name, weight in gan.discriminator.named_parameters() if weight.requires_grad}
+        released = gradient_arrays(weights)
+    return count_bytes(to_records(request)), _answer_bytes(config, released, request)
+
+
+def _embedding_bytes(config: Config, gan: Gan, num_classes: int) -> int:
+    if config.training.warm_start == "mixture" and isinstance(gan.generator, MixtureGenerator):
+        return 4 * most_numbers(gan.generator, config.training.warm_start_stages)
+    request = EmbedRequest(_RUN, config.training.warm_start_features, 0, 0, config.federation.compression)
+    return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, num_classes), np.float32)}, request)
+
+
+def _embedding_shape(config: Config, num_classes: int) -> tuple[int, int]:
+    return num_classes, config.training.warm_start_features + 1
+
+
+def _answer_bytes(config: Config, arrays: Arrays, request: EmbedRequest | TrainRequest) -> int:
+    head = "0" * 64 if config.privacy.level != "none" else ""
+    return count_bytes(to_records(Release(client_name(0), 0, arrays, head), request))
 
 
 def _expected_seconds(config: Config, gan: Gan) -> float:

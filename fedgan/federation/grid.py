@@ -55,17 +55,18 @@ class InProcessGrid(Grid):
         """Return a message (Flower prefers its constructor by now)."""
         return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
 
-    def get_node_ids(self) -> Iterable[int]:
+    def get_node_ids(self) -> range:
         """Return the nodes' identifiers, ascending."""
         return range(_FIRST_NODE, _FIRST_NODE + self._num_nodes)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Answer the messages and keep the replies for `pull_messages`."""
+        """Answer the messages and keep the replies for `pull_messages`; a node that is not there gives none."""
         identifiers = []
         for message in messages:
-            reply = self._answer(message)
+            message.metadata.__dict__["_message_id"] = uuid4().hex
             identifiers.append(message.metadata.message_id)
-            self._replies[message.metadata.message_id] = reply
+            if message.metadata.dst_node_id in self.get_node_ids():
+                self._replies[message.metadata.message_id] = self._answer(message)
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -74,10 +75,9 @@ class InProcessGrid(Grid):
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Answer the messages one after another; a timeout cannot pass, because nothing is waited for."""
-        return [self._answer(message) for message in messages]
+        return self.pull_messages(self.push_messages(messages))
 
     def _answer(self, message: Message) -> Message:
-        message.metadata.__dict__["_message_id"] = uuid4().hex
         node = message.metadata.dst_node_id
         context = Context(
             run_id=1,

@@ -9,7 +9,7 @@ from fedgan.federation.relay import AnyVault
 
 VAULT_KEY = "vault"
 """Key of a node's own configuration, which its site writes: the path of the vault's socket."""
-SERVER_KEYS = frozenset({"output", "mode", "patience", "round_timeout", "nodes"})
+SERVER_KEYS = frozenset({"output", "mode", "patience", "nodes", "log"})
 """Keys of a run's configuration that are the server's business alone."""
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedgan.errors import FedganError
+from fedgan.errors import ClockError, FedganError
 from fedgan.federation.records import from_records, refusal_records, to_records
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 
@@ -49,13 +49,21 @@ def client_app(vault_of: Callable[[Context], AnyVault]) -> ClientApp:
 
     @app.train("embed")
     def embed(message: Message, context: Context) -> Message:
-        return _answer(message, lambda: to_records(vault_of(context).embed(_read(EmbedRequest, message))))
+        return _answer(message, lambda: _embed(vault_of(context), _read(EmbedRequest, message)))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return _answer(message, lambda: to_records(vault_of(context).train(_read(TrainRequest, message))))
+        return _answer(message, lambda: _train(vault_of(context), _read(TrainRequest, message)))
 
     return app
+
+
+def _embed(vault: AnyVault, request: EmbedRequest) -> RecordDict:
+    return to_records(vault.embed(request), request)
+
+
+def _train(vault: AnyVault, request: TrainRequest) -> RecordDict:
+    return to_records(vault.train(request), request)
 
 
 def _read(kind: type[Request], message: Message) -> Request:
@@ -73,7 +81,7 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
         content = refusal_records(refusal.code)
     except FedganError as error:
         _LOGGER.error("the vault failed: %s", error)
-        content = refusal_records(Refusal.FAILED)
+        content = refusal_records(Refusal.CLOCK_BEHIND if isinstance(error, ClockError) else Refusal.FAILED)
     except Exception:
         _LOGGER.exception("the vault failed")
         content = refusal_records(Refusal.FAILED)

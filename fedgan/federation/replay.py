@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fedgan.federation.requests import Arrays, EmbedRequest, Release, TrainRequest
+from fedgan.files import write_bytes
 
 _FACTS = [entry.name for entry in fields(Release) if entry.name != "arrays"]
 
@@ -55,9 +56,7 @@ def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release)
         "release": json.dumps(facts),
         "arrays": _arrays_digest(release.arrays),
     }
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(save(release.arrays, metadata=metadata))
-    draft.replace(path)
+    write_bytes(path, save(release.arrays, metadata=metadata), durable=False)
 
 
 def recall(path: Path, request: EmbedRequest | TrainRequest) -> Release | None:

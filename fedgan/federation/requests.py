@@ -10,6 +10,16 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[np.float32]]
 """Flat names such as "discriminator/layers.0.weight" to float32 arrays."""
 
+GENERATED = "generated/images"
+"""Name of the images (N, C, H, W) that go out in place of a generator; image i is of class i mod the classes."""
+TARGET = "target/means"
+"""Name of the embedding target (classes, features)."""
+
+
+def quoted(name: str) -> str:
+    """Return a name that a stranger gave, safe to print and short."""
+    return repr(name)[:80]
+
 
 @dataclass(frozen=True)
 class Description:
@@ -21,6 +31,7 @@ class Description:
         image_shape: (channels, height, width) in pixels.
         num_classes: labels lie in [0, num_classes).
         ledger: its ledger's lines so far, where the ledger is not kept in the run folder itself.
+        signature: the content of the file that signs them; "" for none.
     """
 
     client: str
@@ -28,6 +39,7 @@ class Description:
     image_shape: tuple[int, int, int]
     num_classes: int
     ledger: str = field(default="", repr=False)
+    signature: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class EmbedRequest:
         features: dimension asked of the feature map.
         feature_seed: draws the feature map; public.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
+        compression: of the arrays of request and answer on their way; a vault sees none of it.
         stage: which release of the warm start it is, from 0.
         order: of the moments asked for, 1 or 2; 0 asks for features.
         arrays: the cells of the moments (see `fedgan.training.warm_start.Cells`), computed from earlier releases alone.
@@ -48,6 +61,7 @@ class EmbedRequest:
     features: int
     feature_seed: int
     everybody: int = 0
+    compression: str = "none"
     stage: int = 0
     order: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False)
@@ -63,8 +77,10 @@ class TrainRequest:
         steps: discriminator steps to take, which is what the round is charged for.
         first_step: discriminator steps of earlier rounds.
         discriminator_steps: discriminator steps for each generator step.
-        arrays: the networks that the algorithm sends, and the embedding target if generator steps are anchored to it.
+        arrays: the networks that the algorithm sends or the images that stand in for one, and the embedding target if
+            generator steps are anchored to it.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
+        compression: as in `EmbedRequest`.
     """
 
     run: str
@@ -74,6 +90,7 @@ class TrainRequest:
     discriminator_steps: int
     arrays: Arrays = field(repr=False)
     everybody: int = 0
+    compression: str = "none"
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,7 @@ class Release:
         generator_steps: generator steps taken (public: a function of the request).
         fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
         ledger: the ledger's lines so far, `head` the last, where the ledger is not kept in the run folder itself.
+        signature: the content of the file that signs them; "" for none.
     """
 
     client: str
@@ -102,6 +120,7 @@ class Release:
     generator_steps: int = 0
     fake_accuracy: float = 1.0
     ledger: str = field(default="", repr=False)
+    signature: str = field(default="", repr=False)
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -113,7 +132,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     SITS_OUT = "sits_out"
     AGAINST_POLICY = "against_policy"
     UNAVAILABLE = "unavailable"
-    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE})
+    CLOCK_BEHIND = "clock_behind"
+    CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE, CLOCK_BEHIND})
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -14,14 +14,15 @@ from fedgan.config import Config
 from fedgan.errors import FedganError, IntegrityError
 from fedgan.federation.card import save_generator
 from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
+from fedgan.federation.meeting import last_ledgers, meet
+from fedgan.federation.observers import Observer
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import fraction_asked, ledger_path
-from fedgan.federation.strategy import GanStrategy, Node, Observer, discover
+from fedgan.federation.strategy import GanStrategy
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
 
@@ -34,13 +35,11 @@ class Terms:
 
     Attributes:
         patience: seconds to wait for nodes, and again for the first answer of those that are there.
-        round_timeout: seconds after which a round goes on without those that have not answered; None for never.
         names: of the clients by node, where they are known.
         copies: keeps the ledgers that stay with the clients; None where they lie in the run folder.
     """
 
     patience: float = 60.0
-    round_timeout: float | None = None
     names: Mapping[int, str] | None = None
     copies: LedgerCopies | None = None
 
@@ -60,10 +59,11 @@ def run_server(
     Raises:
         FedganError: clients are missing that had to be there, or nothing was trained.
     """
-    clients = _meet(grid, config, terms)
+    card = latest_checkpoint(folder.checkpoints) if resume else None
+    clients = meet(grid, config, folder, terms, resume=card is not None)
     server = server_of(config, [node.description for node in clients.values()])
     heads: dict[str, str] = {}
-    if resume and (card := latest_checkpoint(folder.checkpoints)):
+    if card:
         heads = load_checkpoint(server, card)
         _check_heads(heads, ledgers, card)
         folder.keep_metrics_until(-1 if server.warm_start_pending else server.round)
@@ -71,6 +71,7 @@ def run_server(
     else:
         folder.keep_metrics_until(-1)
         save_checkpoint(server, folder.checkpoints, heads)
+    copies = terms.copies if is_private(config) else None
     strategy = GanStrategy(
         server,
         clients,
@@ -78,49 +79,41 @@ def run_server(
         rounds=config.federation.rounds,
         seed=config.seed,
         time_limit=config.federation.time_limit,
-        observer=_Recorder(folder, ledgers, heads, observer),
-        fault_of=terms.copies.fault if terms.copies and is_private(config) else lambda release: None,
+        absence=config.federation.absence,
+        observer=_Recorder(folder, ledgers, heads, observer, timed=terms.copies is not None),
+        attempts=config.federation.attempts,
+        patience=terms.patience if terms.copies else 0.0,
+        timed=terms.copies is not None,
+        fault_of=lambda release: copies.fault(release, server.run) if copies else None,
     )
-    strategy.start(grid, timeout=terms.round_timeout)
-    if terms.copies:
-        _keep_ledgers(discover(grid, timeout=terms.patience, names=terms.names), terms.copies)
+    strategy.start(grid, timeout=config.federation.round_timeout or None)
+    faults = last_ledgers(grid, terms)
     budget = spent(config, ledgers, clients)
     final_heads = {client.client: client.head for client in budget.clients} if budget else {}
     epsilon = budget.epsilon if budget else None
-    save_generator(folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped)
+    save_generator(
+        folder, server, config, epsilon=epsilon, heads=final_heads, stopped=strategy.stopped, ledger_faults=faults
+    )
     return strategy.stopped
-
-
-def _meet(grid: Grid, config: Config, terms: Terms) -> dict[str, Node]:
-    """Wait for the clients of `config` and return who they are."""
-    wait_for_nodes(grid, config.partition.clients, terms.patience)
-    if terms.copies is None:
-        return discover(grid, timeout=None)
-    clients = discover(grid, timeout=terms.patience, names=terms.names)
-    if len(clients) != config.partition.clients:
-        missing = sorted(set((terms.names or {}).values()) - clients.keys())
-        raise FedganError(
-            f"{len(clients)} clients answered but partition.clients = {config.partition.clients}: "
-            f"missing are {', '.join(missing) or 'some'}"
-        )
-    _keep_ledgers(clients, terms.copies)
-    return clients
-
-
-def _keep_ledgers(clients: Mapping[str, Node], copies: LedgerCopies) -> None:
-    for name, node in clients.items():
-        if fault := copies.keep(name, node.description.ledger):
-            raise IntegrityError(f"client {name}: {fault}")
 
 
 class _Recorder:
     """Saves a checkpoint and, after each round, a line of metrics; then passes the word on."""
 
-    def __init__(self, folder: RunFolder, ledgers: Path, heads: dict[str, str], observer: Observer) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        ledgers: Path,
+        heads: dict[str, str],
+        observer: Observer,
+        *,
+        timed: bool,
+    ) -> None:
         self._folder = folder
         self._ledgers = ledgers
         self._heads = heads
         self._observer = observer
+        self._timed = timed
 
     def warm_start_step(self, step: int, steps: int) -> None:
         self._observer.warm_start_step(step, steps)
@@ -142,7 +135,10 @@ class _Recorder:
                 "discriminator_steps": report.discriminator_steps,
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,
+                "bytes_down": report.bytes_down,
+                "bytes_up": report.bytes_up,
                 "seconds": round(seconds, 3),
+                **({"answers": report.answers()} if self._timed else {}),
             }
         )
         self._save(server, report.heads)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
-from fedgan.federation.checks import release_fault, sift
+from fedgan.federation.compression import Compression
 from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
-from fedgan.federation.reports import RoundReport, heads_of
-from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.inspection import Inspector
+from fedgan.federation.reports import RoundReport, progress_of, report_of
+from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
@@ -19,8 +21,9 @@ from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder
-from fedgan.training.local import GeneratorProgress, Optimisation
+from fedgan.training.local import GeneratorProgress, Optimisation, generator_steps_due
 from fedgan.training.steps import Anchor
+from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
     EmbeddingTarget,
@@ -42,13 +45,16 @@ class Server:
         optimisation, loss: as at the clients.
         ladder: discriminator steps for each generator step.
         local_steps: discriminator steps of a client in a round.
-        minimum_clients: fewer good releases than this leave the networks as they are, unless the cohort is secret.
+        minimum_clients: fewer good releases than this are no round, unless the cohort is secret.
         warm_start: None to begin from the initial weights.
         noise: where the noise on the embeddings' total comes from, if the server adds any.
         anchor_weight: weight of the embedding's distance in generator steps; 0 for none.
         ema_decay: of the generator's average, per generator step.
         seed: of all public streams.
         everybody: records of all clients together, told to clients whose vaults cannot know it; 0 for unknown.
+        compression: of arrays on their way, told to clients with every request.
+        generated_images: how many go out with each request, where the algorithm sends them in place of the generator.
+        inspector: looks at every release.
 
     Attributes:
         round: rounds done.
@@ -76,6 +82,9 @@ class Server:
         ema_decay: float,
         seed: int,
         everybody: int = 0,
+        compression: Compression = "none",
+        generated_images: int = 0,
+        inspector: Inspector | None = None,
     ) -> None:
         self.run = run
         self.gan = gan
@@ -94,12 +103,15 @@ class Server:
         self._optimisation = optimisation
         self._loss = loss
         self._local_steps = local_steps
-        self._minimum_clients = minimum_clients
+        self.minimum_clients = max(minimum_clients, step.least)
+        self.inspector = inspector or Inspector()
         self._noise = noise
         self._anchor_weight = anchor_weight
         self._ema_decay = ema_decay
         self._seed = seed
         self._everybody = everybody
+        self._compression = compression
+        self._generated_images = generated_images
 
     @property
     def warm_start_pending(self) -> bool:
@@ -121,9 +133,10 @@ class Server:
             raise ValueError("this run has no warm start")
         if (fit := self.mixture) is not None:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
-            return EmbedRequest(self.run, 0, 0, self._everybody, fit.stage, fit.order, arrays)
+            # Not compressed: server and clients are to see the same cells.
+            return EmbedRequest(self.run, 0, 0, self._everybody, "none", fit.stage, fit.order, arrays)
         seed = derive_seed(self._seed, "features")
-        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody)
+        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody, self._compression)
 
     def absorb_embeddings(
         self,
@@ -144,16 +157,19 @@ class Server:
         Returns:
             The report of all groups so far.
         """
-        warm_start, feature_map = self._warm_start_parts()
-        shape = (feature_map.cells(self.num_classes), feature_map.dimension)
-        expected: dict[str, tuple[int, ...]] = {"embedding": shape}
-        good, faulty = sift(
-            releases, lambda release: release_fault(release, round_number=0, steps=0, expected=expected)
-        )
+        warm_start, _ = self._warm_start_parts()
+        shape, whole_clients = self.embedding_shape(), warm_start.whole_clients
+        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients)
+        records = {**records, **self.inspector.weights.counted()}
         if self._embeddings is None:
             self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64))
-        self._embeddings.add(good, {**refused, **faulty}, records, whole_clients=warm_start.whole_clients)
+        self._embeddings.add(good, {**refused, **faulty}, records, whole_clients=whole_clients)
         return self._embeddings.report
+
+    def embedding_shape(self) -> tuple[int, int]:
+        """Return the cells (classes, where there are none within them) and the numbers of each in an embedding."""
+        feature_map = self._warm_start_parts()[1]
+        return feature_map.cells(self.num_classes), feature_map.dimension
 
     def finish_embeddings(self) -> None:
         """Estimate what the generator is fitted to, or the next cells; ValueError where no client sent an embedding."""
@@ -199,7 +215,10 @@ class Server:
         """Return the request of the next round, the same for every client of it."""
         arrays = networks_of(self.gan, self._algorithm.sends)
         if self._anchor_weight > 0 and self.target is not None and "generator" in self._algorithm.returns:
-            arrays["target/means"] = self.target.means.numpy()
+            arrays[TARGET] = self.target.means.numpy()
+        if self._algorithm.sends_images:
+            rng = stream(self._seed, "images", self.round + 1)
+            arrays[GENERATED] = generate_stock(self.gan, self._generated_images, rng).cpu().numpy()
         return TrainRequest(
             run=self.run,
             round=self.round + 1,
@@ -208,40 +227,45 @@ class Server:
             discriminator_steps=self.ladder.discriminator_steps,
             arrays=arrays,
             everybody=self._everybody,
+            compression=self._compression,
         )
 
     def absorb_round(self, releases: Sequence[Release], refused: dict[str, str], *, records: int) -> RoundReport:
-        """Move the global networks by one round's releases.
+        """Move the global networks by one round's releases; too few good ones are no round, and move nothing.
 
         Args:
             releases: in any order; a faulty one is left out and named in the report.
             refused: clients that sent none, and why.
             records: held by all clients that were asked; public.
         """
-        number = self.round + 1
-        expected = self.step.expected(self.gan)
-        good, faulty = sift(
+        number, discriminator_steps = self.round + 1, self.ladder.discriminator_steps
+        first_step, steps = self.round * self._local_steps, self._local_steps
+        good, faulty = self.inspector.round(
             releases,
-            lambda release: release_fault(release, round_number=number, steps=self._local_steps, expected=expected),
+            self._algorithm,
+            self.gan,
+            expected=self.step.expected(self.gan),
+            number=number,
+            steps=steps,
+            generator_steps=generator_steps_due(first_step, steps, discriminator_steps),
         )
-        secret = self.step.secret_cohort
-        discriminator_steps = self.ladder.discriminator_steps
-        progress = GeneratorProgress()
-        if secret or len(good) >= self._minimum_clients:
-            self.step.move(self.gan, good, round_number=number, records=records)
-            progress = self._algorithm.server_update(self._server_round(good))
-            self.ladder = self.ladder.after(progress.accuracy, progress.steps)
-        self.round = number
-        refused = {client: why for client, why in {**refused, **faulty}.items() if why != Refusal.SITS_OUT}
-        return RoundReport(
-            round=number,
-            clients=[] if secret else [release.client for release in good],
-            refused=refused,
-            generator_steps=progress.steps,
-            fake_accuracy=progress.accuracy if progress.steps else None,
+        report = report_of(
+            number,
+            good,
+            {**refused, **faulty},
+            secret=self.step.secret_cohort,
+            minimum=self.minimum_clients,
             discriminator_steps=discriminator_steps,
-            heads={} if secret else heads_of(good),
         )
+        if not report.enough:
+            return report
+        self.gan.perturbation = self.gan.perturbation.at(number)
+        self.step.move(self.gan, good, round_number=number, records=records)
+        progress = self._algorithm.server_update(self._server_round(good))
+        self.ladder = self.ladder.after(progress.accuracy, progress.steps)
+        self.round = number
+        accuracy = progress.accuracy if progress.steps else None
+        return replace(report, generator_steps=progress.steps, fake_accuracy=accuracy)
 
     @property
     def num_classes(self) -> int:
@@ -257,10 +281,7 @@ class Server:
         return FeatureMap(shape, features=request.features, seed=request.feature_seed).to(self.gan.device)  # type: ignore[arg-type]
 
     def _server_round(self, releases: Sequence[Release]) -> ServerRound:
-        clients = GeneratorProgress()
-        if "generator" in self._algorithm.returns:
-            steps = round(sum(release.generator_steps for release in releases) / len(releases))
-            clients = GeneratorProgress(steps, sum(release.fake_accuracy for release in releases) / len(releases))
+        moves = "generator" in self._algorithm.returns
         return ServerRound(
             gan=self.gan,
             average=self.average,
@@ -273,7 +294,7 @@ class Server:
             loss=self._loss,
             rng=stream(self._seed, "server", self.round + 1),
             anchor=self._anchor(),
-            clients=clients,
+            clients=progress_of(releases) if moves else GeneratorProgress(),
         )
 
     def _anchor(self) -> Anchor | None:

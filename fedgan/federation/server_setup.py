@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 
 from fedgan.config import Config
-from fedgan.federation.aggregation import AGGREGATIONS
+from fedgan.federation.aggregation import AGGREGATIONS, Assumptions
 from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.bounds import ReleaseBounds
 from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.inspection import Inspector
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
+from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, loss_of, optimisation_of, plan_of, warm_start_shares
+from fedgan.federation.sites import gan_of, generated_images, loss_of, optimisation_of, plan_of, warm_start_shares
+from fedgan.federation.weights import Weights
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -26,7 +31,8 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
     """Return the server of a new run for what `clients` say of their data."""
     description, training = clients[0], config.training
     gan = gan_of(config, description.image_shape, description.num_classes)
-    everybody = sum(client.records for client in clients)
+    weights = Weights({client.client: client.records for client in clients}, config.federation.largest_weight)
+    everybody = sum(weights.counted().values())
     plan, noise = _server_plan(config, everybody), SecureNoise()
     steps = training.discriminator_steps
     return Server(
@@ -45,6 +51,25 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         ema_decay=training.ema_decay,
         seed=config.seed,
         everybody=everybody,
+        compression=config.federation.compression,
+        generated_images=generated_images(config, description.num_classes),
+        inspector=Inspector(weights, _bounds(config, weights.records, everybody)),
+    )
+
+
+def _bounds(config: Config, records: Mapping[str, int], everybody: int) -> ReleaseBounds:
+    """Return what honest clients can release; the noise of sums over records is the same for every client."""
+    privacy, adds_noise = config.privacy, config.privacy.level != "none" and config.privacy.trust == "local"
+    rows = max(min(records.values()), config.training.batch_size)
+    plan = plan_of(config, records=rows, everybody=max(everybody, rows)) if adds_noise else None
+    return ReleaseBounds(
+        optimisation=optimisation_of(config),
+        records=records,
+        clip=math.inf if privacy.level == "none" else privacy.clip,
+        gradient_noise=plan.noise_multiplier * plan.clip if plan else 0.0,
+        embedding_noise=max(plan.warm_start_multipliers()) if plan else 0.0,
+        whole_clients=privacy.level == "client",
+        shrinks=config.training.spectral_bound > 0,
     )
 
 
@@ -72,6 +97,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
 
 def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | None, noise: NoiseSource) -> ServerStep:
     algorithm, privacy = ALGORITHMS[config.federation.algorithm], config.privacy
+    aggregation = AGGREGATIONS[config.federation.aggregation]
     if algorithm.releases == "gradient_sum":
         return GradientStep(
             gan,
@@ -82,10 +108,42 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
             noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
             noise=noise,
             seed=config.seed,
+            aggregation=None if config.federation.aggregation == "mean" else aggregation,
+            assumptions=assumptions_of(config),
         )
     if plan is not None and plan.level == "client":
-        return ClippedUpdates(algorithm.returns, plan=plan, quantile=privacy.clip_quantile, noise=noise)
-    return NetworkAverage(algorithm.returns, AGGREGATIONS[config.federation.aggregation])
+        return ClippedUpdates(
+            algorithm.returns,
+            plan=plan,
+            quantile=privacy.clip_quantile,
+            noise=noise,
+            optimizer=_server_optimizer(config, gan),
+        )
+    return NetworkAverage(algorithm.returns, aggregation, assumptions_of(config), _server_optimizer(config, gan))
+
+
+def _server_optimizer(config: Config, gan: Gan) -> ServerOptimizer | None:
+    federation = config.federation
+    rule = SERVER_OPTIMIZERS[federation.server_optimizer]
+    if rule is None:
+        return None
+    constants = Constants(
+        learning_rate=federation.server_learning_rate,
+        beta1=federation.server_beta1,
+        beta2=federation.server_beta2,
+        tau=federation.server_tau,
+    )
+    return ServerOptimizer(rule, constants, gan, ALGORITHMS[federation.algorithm].returns)
+
+
+def assumptions_of(config: Config) -> Assumptions:
+    """Return what aggregation rules may assume of the clients of `config`."""
+    federation = config.federation
+    return Assumptions(
+        trimmed_part=federation.trimmed_part,
+        faulty_clients=federation.faulty_clients,
+        krum_kept=federation.krum_kept,
+    )
 
 
 def _fake_gradient(config: Config, noise: NoiseSource) -> GradientRule:

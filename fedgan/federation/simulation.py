@@ -15,15 +15,16 @@ from fedgan.config import Config, to_toml
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.engines import in_process, on_ray
 from fedgan.federation.names import check_names
+from fedgan.federation.observers import Observer
 from fedgan.federation.run import is_private, ledgers_there, run_server, spent
 from fedgan.federation.sites import (
     Sites,
     client_name,
     gan_of,
+    generated_images,
     sites_of_process,
     use_threads,
 )
-from fedgan.federation.strategy import Observer
 from fedgan.runs import RunFolder
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,8 +63,9 @@ def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None
     Raises:
         UsageError: a name, the data, the partition, a batch size or the key is not accepted, or `output` is taken.
         IntegrityError: a ledger that the run would go on with is damaged.
+        ClockError: the clock is behind such a ledger's last line.
     """
-    folder = RunFolder.open(output) if resume else RunFolder.unused(output)
+    folder = RunFolder.of_run(output) if resume else RunFolder.unused(output)
     if sign_key is not None and not is_private(config):
         raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
     sites = check(config, ledgers_of(config, folder), sign_key)
@@ -98,6 +100,7 @@ def check(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     sites = sites_of_process(config, ledgers.absolute(), sign_key and sign_key.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)
+    generated_images(config, train.num_classes)
     sites.plan(sites.smallest)
     return sites
 

@@ -12,20 +12,27 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from fedgan.config import Config
-from fedgan.data import DataSplit, class_counts, load_data, partition
+from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partition, skewed
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
 from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.weights import counted
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_signing import check_signed
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.privacy.signature import load_private_key
 from fedgan.seeding import derive_seed
+from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
+from fedgan.training.perturbation import Perturbation
 from fedgan.training.warm_start import FeatureMap, stage_shares
+
+_STEPS_WORTH = 4
+"""Steps whose generated rows go out in a round by default: more changed no score on digits, fewer began to."""
 
 
 def client_name(index: int) -> str:
@@ -56,12 +63,28 @@ def optimisation_of(config: Config) -> Optimisation:
         beta1=training.beta1,
         beta2=training.beta2,
         microbatch=training.microbatch,
+        proximal=config.federation.proximal,
     )
 
 
 def loss_of(config: Config) -> GanLoss:
     """Return the losses of `config`, with the penalty if there is one."""
-    return gan_loss(config.loss.name, penalty=config.loss.penalty, penalty_weight=config.loss.penalty_weight)
+    return gan_loss(
+        config.loss.name,
+        penalty=config.loss.penalty,
+        penalty_weight=config.loss.penalty_weight,
+        label_smoothing=config.loss.label_smoothing,
+    )
+
+
+def perturbation_of(config: Config) -> Perturbation:
+    """Return what the discriminator is shown in place of images."""
+    return Perturbation(
+        choose_augmentations(config.training.augmentation),
+        noise=config.training.instance_noise,
+        rounds=config.federation.rounds,
+        copies=config.training.augmentation_copies,
+    )
 
 
 def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> Gan:
@@ -75,7 +98,25 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
         seed=derive_seed(config.seed, "weights"),
         device=pick_device(config.device),
         precision=config.training.precision,
+        perturbation=perturbation_of(config),
+        spectral_bound=config.training.spectral_bound,
+        dropout=config.training.dropout,
     )
+
+
+def generated_images(config: Config, num_classes: int) -> int:
+    """Return how many generated images each request brings in place of a generator; UsageError for too few."""
+    if not ALGORITHMS[config.federation.algorithm].sends_images:
+        return 0
+    count = config.federation.generated_images
+    if 0 < count < num_classes:
+        raise bad_value("federation.generated_images", count, f"0, or at least {num_classes}, one of each class")
+    return count or max(num_classes, _STEPS_WORTH * config.training.batch_size)
+
+
+def is_anchored(config: Config) -> bool:
+    """Return whether generator steps are anchored to the warm start's embedding."""
+    return config.training.anchor_weight > 0 and config.training.warm_start == "mean_embedding"
 
 
 def draws_from_everybody(config: Config) -> bool:
@@ -124,7 +165,6 @@ def warm_start_shares(config: Config) -> tuple[float, ...]:
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:
     """Return how every site of `config` trains."""
     gan = gan_of(config, image_shape, num_classes)
-    anchored = config.training.anchor_weight > 0 and config.training.warm_start == "mean_embedding"
     features = FeatureMap(
         image_shape, features=config.training.warm_start_features, seed=derive_seed(config.seed, "features")
     )
@@ -135,7 +175,8 @@ def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: 
         optimisation=optimisation_of(config),
         loss=loss_of(config),
         anchor_weight=config.training.anchor_weight,
-        anchor_features=features.to(gan.device) if anchored else None,
+        anchor_features=features.to(gan.device) if is_anchored(config) else None,
+        generated_images=generated_images(config, num_classes),
     )
 
 
@@ -190,8 +231,8 @@ class Sites:
 
     @property
     def records(self) -> int:
-        """Training records of all clients together."""
-        return sum(len(part) for part in self.parts)
+        """Training records of all clients together, each with as many as it counts with."""
+        return sum(counted([len(part) for part in self.parts], self._config.federation.largest_weight))
 
     @property
     def smallest(self) -> int:
@@ -211,13 +252,27 @@ class Sites:
             )
             raise bad_value("training.batch_size", size, accepted)
 
+    def records_of(self, index: int) -> ImageDataset:
+        """Return the training records of client `index`, as it sees them."""
+        records, settings = self.data.train.subset(self.parts[index]), self._config.partition
+        if settings.scheme != "feature_skew":
+            return records
+        return skewed(
+            records,
+            skew=settings.skew,
+            strength=settings.skew_strength,
+            client=index,
+            clients=settings.clients,
+            seed=derive_seed(self._config.seed, "partition"),
+        )
+
     def vault(self, index: int) -> Vault:
         """Return a vault around the records of client `index`."""
         config = self._config
         client = client_name(index)
         return Vault(
             client,
-            self.data.train.subset(self.parts[index]),
+            self.records_of(index),
             plan=self.plan(index),
             ledger=ledger_path(self._ledgers, client),
             lifetime_epsilon=config.privacy.lifetime_epsilon or config.privacy.epsilon,
@@ -235,6 +290,7 @@ class Sites:
 
         Raises:
             IntegrityError: a ledger is damaged, or its signature.
+            ClockError: the clock is behind a ledger's last line.
             UsageError: a torn one belongs to other records; the key is not usable, or another one signed a ledger.
         """
         key = self._signer
@@ -243,7 +299,9 @@ class Sites:
             if path.is_file():
                 if not path.read_bytes().endswith(b"\n"):
                     self.vault(index).repair_ledger()
-                check_signed(path, read_ledger(path), key)
+                lines = read_ledger(path)
+                check_signed(path, lines, key)
+                time_after(path, lines[-1])
 
     @cached_property
     def _training(self) -> LocalTraining:

@@ -3,82 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
-from typing import Protocol
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from fedgan.errors import BudgetError, FedganError
-from fedgan.federation.cohort import cohort_size, cohorts
-from fedgan.federation.exchange import exchange, messages_for, read_answers
-from fedgan.federation.records import quoted, to_records
-from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN
-from fedgan.federation.reports import RoundReport
-from fedgan.federation.requests import Description, Refusal, Release
+from fedgan.federation.clients import Node
+from fedgan.federation.cohort import absentees, cohort_size, cohorts
+from fedgan.federation.exchange import Answers, exchange, messages_for, read_answers, wait_until_back
+from fedgan.federation.observers import Recorder
+from fedgan.federation.records import Question, count_bytes, question_of, to_records
+from fedgan.federation.relay import EMBED, TRAIN
+from fedgan.federation.reports import RoundReport, log_report, too_few
+from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class Observer(Protocol):
-    """Is told how a run goes, to save, draw or print it."""
-
-    def warm_start_step(self, step: int, steps: int) -> None:
-        """Step `step` of `steps` of the generator's fit is done."""
-
-    def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
-        """Round `report.round` (0: the warm start) is done; it took `seconds`."""
-
-
-class Recorder(Observer, Protocol):
-    """An observer that also keeps what cannot be asked for again."""
-
-    def after_embedding(self, server: Server) -> None:
-        """A release of the warm start is in and paid for; `server` still asks for more, or is to be fitted to it."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A client and the Flower node it answers from."""
-
-    node_id: int
-    description: Description
-
-
-def discover(grid: Grid, *, timeout: float | None, names: Mapping[int, str] | None = None) -> dict[str, Node]:
-    """Ask every node who it is and return the clients by name.
-
-    Args:
-        timeout: seconds to wait for answers; None to wait for ever.
-        names: of the clients by node, where that is known; a node that gives another is left out.
-
-    Raises:
-        FedganError: nobody answers, or two clients disagree about image shape or classes, or share a name.
-    """
-    messages = messages_for({node: RecordDict() for node in grid.get_node_ids()}, DESCRIBE, "0")
-    answers = exchange(grid, messages, Description, timeout)
-    left_out = {(names or {}).get(node, f"node {node}"): reason for node, reason in answers.refused.items()}
-    clients: dict[str, Node] = {}
-    for node, description in answers.good.items():
-        if names is not None and names.get(node) != description.client:
-            left_out[names.get(node, f"node {node}")] = f"calls itself {quoted(description.client)}"
-            continue
-        if description.client in clients:
-            raise FedganError(f"two nodes call themselves client {description.client}")
-        clients[description.client] = Node(node, description)
-    for name, reason in left_out.items():
-        _LOGGER.warning("%s is left out: %s", name, reason)
-    if not clients:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise FedganError(f"no client answered ({reasons or 'there is no node'}): is the federation running?")
-    shapes = {(node.description.image_shape, node.description.num_classes) for node in clients.values()}
-    if len(shapes) > 1:
-        raise FedganError(f"clients disagree about image shape and number of classes: {sorted(shapes)}")
-    return dict(sorted(clients.items()))
 
 
 class GanStrategy(Strategy):
@@ -93,8 +37,12 @@ class GanStrategy(Strategy):
         fraction: part of the clients asked in a round, in (0, 1].
         rounds: rounds of the whole run.
         seed: orders the clients.
+        absence: chance with which a client of a round is not there to be asked, in a simulation; in [0, 1).
         time_limit: seconds after which no round starts; 0 for none.
         observer: is told between and after the parts of the warm start, and after each round.
+        attempts: how often a round is asked for, if too few clients answer, before the run stops.
+        patience: seconds to wait, before a round is asked for again, for clients whose nodes are away.
+        timed: whether clients work side by side, so that the time each takes to answer says something.
         fault_of: a last look at each release; what it returns is why it is left out.
     """
 
@@ -108,6 +56,10 @@ class GanStrategy(Strategy):
         seed: int,
         time_limit: float,
         observer: Recorder,
+        absence: float = 0.0,
+        attempts: int = 3,
+        patience: float = 0.0,
+        timed: bool = False,
         fault_of: Callable[[Release], str | None] = lambda release: None,
     ) -> None:
         self._server = server
@@ -118,8 +70,15 @@ class GanStrategy(Strategy):
         self._rounds = rounds
         self._time_limit = time_limit
         self._observer = observer
+        self._absent = [absentees(sorted(clients), absence, number, seed) for number in range(1, rounds + 1)]
+        self._attempts = attempts
+        self._patience = patience
+        self._timed = timed
         self._fault_of = fault_of
+        self._question: Question | None = None
+        self._bytes_down = 0
         self._spent: set[str] = set()
+        self._in_vain = 0
         self.stopped = ""
 
     def summary(self) -> None:
@@ -148,8 +107,8 @@ class GanStrategy(Strategy):
         while self._server.round < self._rounds and not self.stopped:
             if self._time_limit and monotonic() - begun > self._time_limit:
                 self.stopped = f"time limit of {self._time_limit:g} s"
-                break
-            self._round(grid, timeout)
+            elif self._can_go_on():
+                self._round(grid, timeout)
         if self.stopped:
             _LOGGER.warning("stopped after round %d of %d: %s", self._server.round, self._rounds, self.stopped)
         return Result()
@@ -158,8 +117,9 @@ class GanStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the messages of the server's next round to the clients whose turn it is and who have budget left."""
-        cohort = [name for name in self._cohorts[server_round - 1] if name not in self._spent]
-        content = to_records(self._server.train_request())
+        missing = self._spent | self._absent[server_round - 1]
+        cohort = [name for name in self._cohorts[server_round - 1] if name not in missing]
+        content = self._ask(self._server.train_request(), self._server.step.expected(self._server.gan))
         return messages_for({self._clients[name].node_id: content for name in cohort}, TRAIN, str(server_round))
 
     def aggregate_train(
@@ -167,7 +127,8 @@ class GanStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Move the server by `replies`; the networks stay with the server, so no record is returned."""
         replies = list(replies)
-        self._absorb(replies, asked=[reply.metadata.src_node_id for reply in replies])
+        asked = [reply.metadata.src_node_id for reply in replies]
+        self._absorb(read_answers(replies, asked, Release, self._question))
         return None, None
 
     def configure_evaluate(
@@ -192,41 +153,102 @@ class GanStrategy(Strategy):
         self._observer.after_round(self._server, report, monotonic() - begun)
 
     def _embed(self, grid: Grid, timeout: float | None) -> None:
-        content = to_records(self._server.embed_request())
+        content = self._ask(self._server.embed_request(), {"embedding": self._server.embedding_shape()})
         records = {name: node.description.records for name, node in self._clients.items()}
         report = RoundReport(0, [])
+        sizes: list[int] = []
         names = sorted(self._clients)
         for first in range(0, len(names), self._cohort_size):
             nodes = {self._clients[name].node_id: content for name in names[first : first + self._cohort_size]}
-            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout)
+            answers = exchange(grid, messages_for(nodes, EMBED, "0"), Release, timeout, self._question)
+            sizes += answers.bytes
             refused = {self._name(node): reason for node, reason in answers.refused.items()}
             releases = self._named(answers.good, refused)
             report = self._server.absorb_embeddings(releases, refused=refused, records=records)
-        _log_refusals(report)
+        log_report(report)
         if not report.clients:
             if set(report.refused.values()) == {Refusal.BUDGET_SPENT}:
                 raise BudgetError("no client has budget left for the warm start: nothing was trained")
             raise FedganError("no client took part in the warm start: nothing was trained")
+        if len(report.clients) < self._server.minimum_clients and not self._server.step.secret_cohort:
+            needed = self._server.minimum_clients
+            raise FedganError(f"warm start: {len(report.clients)} good answers, at least {needed} are needed")
         self._server.finish_embeddings()
+        self._server.unfitted = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:
         begun = monotonic()
         messages = list(self.configure_train(self._server.round + 1, ArrayRecord(), ConfigRecord(), grid))
-        asked = [message.metadata.dst_node_id for message in messages]
-        report = self._absorb(grid.send_and_receive(messages, timeout=timeout), asked)
-        _log_refusals(report)
+        if len(messages) < self._server.minimum_clients and not self._server.step.secret_cohort:
+            self._pass_over()
+            return
+        report = self._absorb(exchange(grid, messages, Release, timeout, self._question))
+        log_report(report)
         self._spent |= {client for client, reason in report.refused.items() if reason == Refusal.BUDGET_SPENT}
-        self._observer.after_round(self._server, report, monotonic() - begun)
-        if len(self._spent) == len(self._clients):
-            self.stopped = "no client has budget left"
+        absent = self._absent[report.round - 1] & set(self._cohorts[report.round - 1])
+        report.refused.update(dict.fromkeys(sorted(absent), "absent"))
+        if report.enough:
+            self._in_vain = 0
+            self._observer.after_round(self._server, report, monotonic() - begun)
+        else:
+            self._count_in_vain(report)
+            wait_until_back(grid, {message.metadata.dst_node_id for message in messages}, self._patience)
 
-    def _absorb(self, replies: Iterable[Message], asked: list[int]) -> RoundReport:
-        answers = read_answers(replies, asked, Release)
+    def _pass_over(self) -> None:
+        """Leave a round out for which too few of its cohort can be asked: the others would pay for nothing."""
+        self._server.round += 1
+        cohort, absent = self._cohorts[self._server.round - 1], self._absent[self._server.round - 1]
+        missing = {name: Refusal.BUDGET_SPENT if name in self._spent else "absent" for name in sorted(cohort)}
+        refused = {name: why for name, why in missing.items() if name in self._spent | absent}
+        report = RoundReport(self._server.round, [], refused)
+        log_report(report)
+        self._observer.after_round(self._server, report, 0.0)
+
+    def _count_in_vain(self, report: RoundReport) -> None:
+        """Count a round that too few clients answered; raise FedganError when it is one too many.
+
+        Nothing has moved, so the next request is the same: who has answered it answers it from memory where it adds
+        the noise itself, and pays nothing more.
+        """
+        self._in_vain += 1
+        words = too_few(report, self._server.minimum_clients, asked=self._in_vain)
+        if self._in_vain >= self._attempts and self._can_go_on():
+            raise FedganError(f"{words}; --resume asks again")
+        _LOGGER.warning("%s", words)
+
+    def _can_go_on(self) -> bool:
+        """Return whether enough clients have budget left; say so in `stopped` if not."""
+        left = len(self._clients) - len(self._spent)
+        if left == 0:
+            self.stopped = "no client has budget left"
+        elif not self._server.step.secret_cohort and left < self._server.minimum_clients:
+            needed = self._server.minimum_clients
+            self.stopped = f"{left} of {len(self._clients)} clients have budget left, at least {needed} are needed"
+        return not self.stopped
+
+    def _absorb(self, answers: Answers[Release]) -> RoundReport:
         refused = {self._name(node): reason for node, reason in answers.refused.items()}
         releases = self._named(answers.good, refused)
-        records = sum(self._clients[self._names[node]].description.records for node in asked if node in self._names)
-        return self._server.absorb_round(releases, refused, records=records)
+        asked = {self._names[node] for node in (*answers.good, *answers.refused) if node in self._names}
+        report = self._server.absorb_round(releases, refused, records=self._records(asked))
+        sizes = [] if self._server.step.secret_cohort else answers.bytes  # none, or one, would tell who takes part
+        report = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
+        if not self._timed or self._server.step.secret_cohort:
+            return report
+        return replace(report, seconds={self._name(node): taken for node, taken in answers.seconds.items()})
+
+    def _ask(self, request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> RecordDict:
+        """Return `request` as it travels, and remember how its answers are to be read."""
+        self._question = question_of(request, expected)
+        content = to_records(request)
+        self._bytes_down = count_bytes(content)
+        return content
+
+    def _records(self, clients: Iterable[str]) -> int:
+        """Return how many records `clients` count with together."""
+        counted = self._server.inspector.weights.counted()
+        return sum(counted.get(name, self._clients[name].description.records) for name in clients)
 
     def _named(self, releases: Mapping[int, Release], refused: dict[str, str]) -> list[Release]:
         """Return the releases that speak for the node they came from; note the others in `refused`."""
@@ -244,6 +266,5 @@ class GanStrategy(Strategy):
         return self._names.get(node, f"of node {node}, which was not asked")
 
 
-def _log_refusals(report: RoundReport) -> None:
-    for client, reason in report.refused.items():
-        _LOGGER.warning("round %d goes on without client %s: %s", report.round, client, reason)
+def _mean(sizes: Sequence[int]) -> int | None:
+    return round(sum(sizes) / len(sizes)) if sizes else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,16 @@ from fedgan.federation.algorithms import Algorithm, ClientRound
 from fedgan.federation.arrays import load_network, select
 from fedgan.federation.asked_map import asked_map
 from fedgan.federation.replay import kept_release, recall, remember
-from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.requests import (
+    GENERATED,
+    TARGET,
+    Arrays,
+    Description,
+    EmbedRequest,
+    Refusal,
+    Release,
+    TrainRequest,
+)
 from fedgan.losses import GanLoss
 from fedgan.privacy.budget import Budget
 from fedgan.privacy.events import Event
@@ -32,6 +41,7 @@ from fedgan.training.gan import Gan
 from fedgan.training.local import Batches, Optimisation
 from fedgan.training.rules import GradientRule
 from fedgan.training.steps import Anchor
+from fedgan.training.stored import StoredGenerator
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import FeatureMap, embed, embedding_loss
 
@@ -45,6 +55,7 @@ class LocalTraining:
         gan: networks whose weights each request overwrites.
         local_steps: discriminator steps of a round, at most.
         anchor_features: the public feature map of the warm start, where generator steps are anchored to it.
+        generated_images: how many come with a request, where the algorithm sends them in place of the generator.
     """
 
     algorithm: Algorithm
@@ -54,6 +65,7 @@ class LocalTraining:
     loss: GanLoss
     anchor_weight: float
     anchor_features: FeatureMap | None
+    generated_images: int = 0
 
 
 class Vault:
@@ -145,7 +157,8 @@ class Vault:
             return kept
         for name in training.algorithm.sends:
             self._load(name, request.arrays)
-        anchor = self._anchor(request.arrays)
+        training.gan.perturbation = training.gan.perturbation.at(request.round)
+        gan, anchor = self._gan(request.arrays), self._anchor(request.arrays)
         mechanisms = 1 if plan.level == "client" else request.steps
         event = plan.round_event(mechanisms) if self._private else None
         head = self._charge(event, request.run, request.round, sensitivity=plan.clip, multiplier=plan.noise_multiplier)
@@ -153,7 +166,7 @@ class Vault:
             raise Refusal(Refusal.SITS_OUT)
         result = training.algorithm.client_update(
             ClientRound(
-                gan=training.gan,
+                gan=gan,
                 batches=self._batches(request.round),
                 gradient=self._gradient(),
                 steps=request.steps,
@@ -231,11 +244,22 @@ class Vault:
         except (RuntimeError, TypeError):
             raise Refusal(Refusal.BAD_REQUEST) from None
 
+    def _gan(self, arrays: Arrays) -> Gan:
+        """Return the networks, with the images in `arrays` in place of a generator that does not travel."""
+        training, records = self._training, self._records
+        if not training.algorithm.sends_images:
+            return training.gan
+        images, shape = arrays.get(GENERATED), (training.generated_images, *records.image_shape)
+        if images is None or images.dtype != np.float32 or images.shape != shape or not np.isfinite(images).all():
+            raise Refusal(Refusal.BAD_REQUEST)
+        stored = StoredGenerator(torch.from_numpy(images).to(training.gan.device), records.num_classes)
+        return replace(training.gan, generator=stored)
+
     def _anchor(self, arrays: Arrays) -> Anchor | None:
         feature_map = self._training.anchor_features
-        if feature_map is None or "target/means" not in arrays:
+        if feature_map is None or TARGET not in arrays:
             return None
-        array = arrays["target/means"]
+        array = arrays[TARGET]
         if array.dtype != np.float32 or array.shape != (self._records.num_classes, feature_map.dimension):
             raise Refusal(Refusal.BAD_REQUEST)
         weight = self._training.anchor_weight

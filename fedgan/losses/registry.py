@@ -36,11 +36,18 @@ class GanLoss:
 LOSSES: Registry[GanLoss] = Registry("loss.name", "fedgan.losses")
 
 
-def gan_loss(name: str, *, penalty: str, penalty_weight: float) -> GanLoss:
+def gan_loss(name: str, *, penalty: str, penalty_weight: float, label_smoothing: float = 0.0) -> GanLoss:
     """Return the loss `name` with the named penalty; UsageError for a name that is not registered.
 
     Args:
         penalty: a name in `PENALTIES`; "none" adds nothing.
         penalty_weight: >= 0.
+        label_smoothing: s in [0, 0.5): real images count as generated to this part, so that the discriminator does not
+            grow sure of them (one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498, section 3.4).
     """
-    return replace(LOSSES[name], penalty=PENALTIES[penalty], penalty_weight=penalty_weight)
+    loss = replace(LOSSES[name], penalty=PENALTIES[penalty], penalty_weight=penalty_weight)
+    return replace(loss, real=_smoothed(loss, label_smoothing)) if label_smoothing else loss
+
+
+def _smoothed(loss: GanLoss, part: float) -> LogitLoss:
+    return lambda logits: (1 - part) * loss.real(logits) + part * loss.fake(logits)

@@ -1,6 +1,6 @@
 """Class-conditional generators and discriminators, chosen by name and sized from the image shape."""
 
-from fedgan.models.build import build_discriminator, build_generator
+from fedgan.models.build import build_discriminator, build_generator, count_weights
 from fedgan.models.ema import ExponentialMovingAverage
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 
@@ -11,4 +11,5 @@ __all__ = [
     "ModelFamily",
     "build_discriminator",
     "build_generator",
+    "count_weights",
 ]

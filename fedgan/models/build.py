@@ -50,6 +50,25 @@ def build_discriminator(name: str, *, num_classes: int, image_shape: ImageShape,
         return family.discriminator(num_classes=num_classes, image_shape=image_shape, width=width)
 
 
+def count_weights(name: str, *, latent_dim: int, num_classes: int, image_shape: ImageShape, width: int) -> int:
+    """Return the numbers in generator and discriminator of family `name` together, buffers counted, building neither.
+
+    Raises:
+        UsageError: the name, width, latent size or image shape is not one that can be built.
+    """
+    try:
+        with torch.device("meta"):  # shapes alone, no memory
+            modules = (
+                build_generator(
+                    name, latent_dim=latent_dim, num_classes=num_classes, image_shape=image_shape, width=width, seed=0
+                ),
+                build_discriminator(name, num_classes=num_classes, image_shape=image_shape, width=width, seed=0),
+            )
+    except (RuntimeError, TypeError):  # torch cannot even count the bytes
+        raise bad_value("model.width", width, "a width that makes networks of less than 2**63 bytes") from None
+    return sum(tensor.numel() for module in modules for tensor in (*module.parameters(), *module.buffers()))
+
+
 def _check(num_classes: int, width: int) -> None:
     if num_classes < 1:
         raise ValueError(f"num_classes = {num_classes} must be at least 1")

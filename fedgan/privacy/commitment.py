@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fedgan.errors import IntegrityError
-from fedgan.files import sync_folder
+from fedgan.files import sync_folder, write_all
 
 _SALT_BYTES = 32
 
@@ -33,12 +33,6 @@ def commitment(dataset: bytes, salt_path: Path, *, begin: bool) -> str:
     if len(salt) != _SALT_BYTES:
         raise IntegrityError(f"{salt_path} is damaged: it holds {len(salt)} bytes, not {_SALT_BYTES}")
     return sha256(salt + dataset).hexdigest()
-
-
-def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of `content`, as os.write may stop short."""
-    while content:
-        content = content[os.write(descriptor, content) :]
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hmac
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fedgan.errors import IntegrityError, UsageError
-from fedgan.files import write_bytes
-from fedgan.privacy.commitment import commitment, write_all
+from fedgan.files import write_all, write_bytes
+from fedgan.privacy.commitment import commitment
 from fedgan.privacy.events import Event
+from fedgan.privacy.ledger_clock import time_after
 from fedgan.privacy.ledger_format import parse_line
 from fedgan.privacy.ledger_line import DEFAULTS, FIRST, VERSION, LedgerLine, encode, seal
 from fedgan.privacy.ledger_lock import take_lock, writing
@@ -63,6 +63,7 @@ class Ledger:
             UsageError: another writer has it open, it belongs to another client or other records, or another key
                 signed it.
             IntegrityError: a line is damaged, or the salt is missing or damaged, or the signature does not fit.
+            ClockError: the clock is behind the last line; nothing is written then.
             FedganError: it cannot be written.
         """
         with writing(path):
@@ -127,6 +128,7 @@ class Ledger:
 
         Raises:
             ValueError: an argument that no ledger line may hold, or the ledger is closed, as after a failed write.
+            ClockError: the clock is behind the last line.
             FedganError: the line cannot be written; what was written of it is taken back where that is possible.
         """
         if not self._open:
@@ -141,7 +143,7 @@ class Ledger:
             **{key: value for key, value in (("level", level), ("trust", trust)) if value != DEFAULTS[key]},
         }
         owner = {key: self.lines[-1].row[key] for key in ("client", "dataset", "records")}
-        raw = encode(_row(self.lines, owner, charge))
+        raw = encode(_row(self.path, self.lines, owner, charge))
         try:
             line = parse_line(raw, self.lines[-1])  # what could not be read back is never written
         except IntegrityError as error:
@@ -204,7 +206,7 @@ def _check_owner(path: Path, line: LedgerLine, owner: dict[str, Any]) -> None:
 
 
 def _begin(path: Path, owner: dict[str, Any]) -> list[LedgerLine]:
-    row = _row([], owner, {})
+    row = _row(path, [], owner, {})
     write_bytes(path, encode(row))
     return [LedgerLine(row, None)]
 
@@ -213,6 +215,7 @@ def _recover(path: Path) -> list[LedgerLine]:
     """Return the lines of the ledger at `path` after repairing a torn end, by replacing the whole file."""
     whole, torn = split_torn(path.read_bytes())
     lines = verified_lines(path, whole)
+    time_after(path, lines[-1])  # before anything is written
     if not torn:
         return lines
     repaired = torn + b"\n"
@@ -220,18 +223,18 @@ def _recover(path: Path) -> list[LedgerLine]:
         line = parse_line(repaired, lines[-1])
     except IntegrityError:
         owner = {key: lines[-1].row[key] for key in ("client", "dataset", "records")}
-        row = _row(lines, owner, {"recovered": {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}})
+        row = _row(path, lines, owner, {"recovered": {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}})
         line, repaired = LedgerLine(row, None), encode(row)
     write_bytes(path, whole + repaired)
     return [*lines, line]
 
 
-def _row(lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+def _row(path: Path, lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     return seal(
         {
             "version": VERSION,
             "sequence": len(lines),
-            "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "time": time_after(path, lines[-1] if lines else None),
             "client": owner["client"],
             **{key: content[key] for key in ("run", "round") if key in content},
             "dataset": owner["dataset"],

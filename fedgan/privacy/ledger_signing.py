@@ -24,13 +24,15 @@ def check_signed(path: Path, lines: Sequence[LedgerLine], key: EllipticCurvePriv
     if not file.exists():
         return
     if key is None:
-        raise UsageError(f"{path} is signed: it goes on only with the key that signed it (--sign-key)")
+        raise UsageError(
+            f"{path} is signed: it goes on only with the key that signed it (--sign-key; at a site sign_key)"
+        )
     from fedgan.privacy.signature import public_text, read_signature
 
     try:
         signature = read_signature(file)
         if signature.public_key != public_text(key.public_key()):
-            raise UsageError(f"{path} is signed with another key than that of --sign-key")
+            raise UsageError(f"{path} is signed with another key than that of --sign-key (at a site sign_key)")
         signed = lines[signature.sequence] if 0 <= signature.sequence < len(lines) else None
         if signed is None or signed.hash != signature.head:
             raise IntegrityError(f"line {signature.sequence + 1} is not the one that was signed")

@@ -41,8 +41,7 @@ class PrivacyPlan:
         noise_multiplier: standard deviation of the noise of one step or of one round's update, in units of the clip.
         count_noise: noise multiplier of the count of clients whose update was clipped, 0.0 where the clip is fixed.
         warm_start_noise: noise multiplier of the warm start as a whole; 0.0 means that there is none.
-        warm_start_shares: the part of the warm start's precision (1/z^2) that each of its releases has, all of it
-            together; one release has 1.0.
+        warm_start_shares: the part of the warm start's precision (1/z^2) that each release has; one has 1.0.
         steps_per_round: private mechanisms in a round: discriminator steps, or one update at level "client".
         participations: rounds that the client is asked in at most.
         delta: in (0, 1).
@@ -81,10 +80,14 @@ class PrivacyPlan:
     def warm_start_multiplier(self, stage: int = 0) -> float:
         """Return the noise multiplier of release `stage`, from 0; 0.0 where there is no noise.
 
-        Gaussian mechanisms of multipliers z_i compose into one of multiplier (sum of 1/z_i^2)^(-1/2) (Dong et al. 2022,
-        arXiv:1905.02383, corollary 3.3), so shares of 1/z^2 divide a warm start into releases at no cost.
+        Gaussians of multipliers z_i compose into one of (sum of 1/z_i^2)^(-1/2) (Dong et al. 2022, arXiv:1905.02383,
+        corollary 3.3), so shares of 1/z^2 divide a warm start into releases at no cost.
         """
         return self.warm_start_noise / math.sqrt(self.warm_start_shares[stage])
+
+    def warm_start_multipliers(self) -> list[float]:
+        """Return the noise multipliers of all releases of the warm start."""
+        return [self.warm_start_multiplier(stage) for stage in range(len(self.warm_start_shares))]
 
     def warm_start_event(self, stage: int = 0) -> Event:
         """Return the event of release `stage`, from 0, of the warm start; ValueError if the plan holds none."""
@@ -96,7 +99,7 @@ class PrivacyPlan:
         """Return the events of all releases of the warm start; empty without a private one."""
         if self.level == "none" or self.warm_start_noise == 0:
             return ()
-        return tuple(self.warm_start_event(stage) for stage in range(len(self.warm_start_shares)))
+        return tuple(Gaussian(multiplier) for multiplier in self.warm_start_multipliers())
 
     def round_event(self, steps: int) -> Event:
         """Return the event of a round with `steps` >= 1 private mechanisms; ValueError if the plan holds none."""
@@ -111,9 +114,8 @@ class PrivacyPlan:
         """Return everything that may be charged: the warm start and every round in full; empty at level "none"."""
         if self.level == "none":
             return ()
-        warm_start = self.warm_start_events()
         rounds = (self.round_event(self.steps_per_round),) * self.participations if self.noise_multiplier > 0 else ()
-        return warm_start + rounds
+        return self.warm_start_events() + rounds
 
     def planned_epsilon(self) -> float:
         """Return the epsilon at `delta` if all planned events run: at most `epsilon`; infinite at level "none"."""
@@ -134,8 +136,9 @@ class PrivacyPlan:
         """
         if self.level == "none":
             return []
-        warm_start = self.warm_start_events()
-        points = [warm_start, *((event,) for event in self.planned_events()[len(warm_start) :])]
+        releases = len(self.warm_start_events())
+        events = self.planned_events()
+        points = [events[:releases], *((event,) for event in events[releases:])]
         return epsilon_curve(points, delta=self.delta, accountant=self.accountant, every=every)
 
 

@@ -73,17 +73,26 @@ def sign(path: Path, line: LedgerLine, key: EllipticCurvePrivateKey) -> None:
 def read_signature(path: Path) -> Signature:
     """Return the checked signature in the `.sig` file `path`; raises IntegrityError saying what is wrong with it."""
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path.name} is damaged: {error}") from None
+    return parse_signature(text, path.name)
+
+
+def parse_signature(text: str, name: str) -> Signature:
+    """Return the checked signature in `text`, the content of a file called `name`; raises IntegrityError."""
+    try:
+        row = json.loads(text)
         kinds = {entry.name: str(entry.type) for entry in fields(Signature)}
         if not isinstance(row, dict) or {name: type(value).__name__ for name, value in row.items()} != kinds:
             raise ValueError("it is not the JSON object of a signature")
         signature = Signature(**row)
-    except (OSError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path.name} is damaged: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{name} is damaged: {error}") from None
     try:
         signature.check()
     except IntegrityError as error:
-        raise IntegrityError(f"{path.name} is damaged: {error}") from None
+        raise IntegrityError(f"{name} is damaged: {error}") from None
     return signature
 
 
@@ -93,9 +102,9 @@ def public_text(key: EllipticCurvePublicKey) -> str:
     return key.public_bytes(serialization.Encoding.OpenSSH, form).decode()
 
 
-def load_private_key(path: Path) -> EllipticCurvePrivateKey:
-    """Return the key in the file of `--sign-key`, without a passphrase; raises UsageError if there is none."""
-    content = _content("--sign-key", path)
+def load_private_key(path: Path, option: str = "--sign-key") -> EllipticCurvePrivateKey:
+    """Return the key in the file that `option` names, without a passphrase; raises UsageError if there is none."""
+    content = _content(option, path)
     for load in (serialization.load_ssh_private_key, serialization.load_pem_private_key):
         try:
             key = load(content, None)
@@ -104,7 +113,7 @@ def load_private_key(path: Path) -> EllipticCurvePrivateKey:
         except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
             continue
     accepted = "a private EC key (P-256 or P-384) without passphrase, in OpenSSH's form or PEM"
-    raise bad_value("--sign-key", str(path), accepted)
+    raise bad_value(option, str(path), accepted)
 
 
 def load_public_key(path: Path) -> EllipticCurvePublicKey:

@@ -29,10 +29,13 @@ class ReducedPrecision(nn.Module):
         return output.float()
 
 
-def check_clipping_engine(engine: str, *, penalty: str, precision: str) -> None:
+def check_clipping_engine(engine: str, *, penalty: str, precision: str, copies: int = 1) -> None:
     """Raise UsageError if the clipping engine `engine` cannot do what a step would ask of it."""
     if engine != "opacus":
         return
+    if copies > 1:
+        accepted = f"1 with {_OPACUS}, whose hooks take each row of a layer for a record"
+        raise bad_value("training.augmentation_copies", copies, accepted)
     if penalty != "none":
         raise bad_value("loss.penalty", penalty, f"'none' with {_OPACUS}, whose hooks see one derivative of each layer")
     if precision != "float32":
@@ -66,3 +69,25 @@ class PenalisedCritic(Differentiating):
         gradients, logits = grad(logits_at, has_aux=True)(images if points is None else points)
         norms = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
         return torch.stack([logits if points is None else self.discriminator(images, labels), norms], dim=1)
+
+
+class CopiesCritic(Differentiating):
+    """A discriminator that is shown several copies of each row.
+
+    Its layers see more rows than there are records, so no rule by layers knows which belong together: the gradient of a
+    record is taken as a whole.
+
+    Args:
+        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,), row by row.
+    """
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor:
+        """Return the logits (N, K) of K copies of N rows, images (N, K, C, H, W); labels and others are (N,)."""
+        rows, copies = images.shape[:2]
+        repeated = (values.repeat_interleave(copies) for values in others)
+        logits: Tensor = self.discriminator(images.flatten(0, 1), *repeated)
+        return logits.view(rows, copies)

@@ -11,9 +11,12 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from fedgan.errors import bad_value
 from fedgan.models import build_discriminator, build_generator
 from fedgan.seeding import derive_seed
 from fedgan.training.critic import ReducedPrecision
+from fedgan.training.dropout import places
+from fedgan.training.perturbation import NOTHING, Perturbation
 from fedgan.training.streams import draw_labels, draw_latents
 
 Precision = Literal["float32", "bfloat16"]
@@ -25,16 +28,22 @@ class Gan:
 
     Attributes:
         precision: of forward passes in training steps; parameters and their gradients are float32 in any case.
+        perturbation: what training steps show to the discriminator in place of images.
+        spectral_bound: the largest spectral norm of a weight of the discriminator; 0 for none.
+        dropout: chance in [0, 1) with which training steps drop a unit of the discriminator; not with penalties.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     precision: Precision = "float32"
+    perturbation: Perturbation = NOTHING
+    spectral_bound: float = 0.0
+    dropout: float = 0.0
 
     @property
     def device(self) -> torch.device:
         """The device that holds both networks."""
-        return next(self.generator.parameters()).device
+        return next(self.discriminator.parameters()).device
 
     def network(self, name: str) -> nn.Module:
         """Return the network called "generator" or "discriminator"."""
@@ -71,8 +80,15 @@ def build_gan(
     seed: int,
     device: torch.device,
     precision: Precision = "float32",
+    perturbation: Perturbation = NOTHING,
+    spectral_bound: float = 0.0,
+    dropout: float = 0.0,
 ) -> Gan:
-    """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models`."""
+    """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models` and `Gan`.
+
+    Raises:
+        UsageError: `fedgan.models` refuses the sizes, or the discriminator has no layer to drop units of.
+    """
     generator = build_generator(
         name,
         latent_dim=latent_dim,
@@ -84,7 +100,9 @@ def build_gan(
     discriminator = build_discriminator(
         name, num_classes=num_classes, image_shape=image_shape, width=width, seed=derive_seed(seed, "discriminator")
     )
-    return Gan(generator.to(device), discriminator.to(device), precision)
+    if dropout > 0 and not places(discriminator):
+        raise bad_value("training.dropout", dropout, f"0 with model.name = {name!r}, which has no layer for it")
+    return Gan(generator.to(device), discriminator.to(device), precision, perturbation, spectral_bound, dropout)
 
 
 @contextmanager

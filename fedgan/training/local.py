@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedgan.losses import GanLoss
 from fedgan.training.gan import Gan
+from fedgan.training.proximal import Tie
 from fedgan.training.rules import GradientRule
 from fedgan.training.steps import Anchor, discriminator_step, generator_step
 
@@ -23,6 +24,7 @@ class Optimisation:
 
     Attributes:
         microbatch: rows of a discriminator step to work on at a time; 0 for all at once.
+        proximal: weight of the tie of a client's networks to those it was sent; 0 for none.
     """
 
     batch_size: int
@@ -32,6 +34,7 @@ class Optimisation:
     beta1: float
     beta2: float
     microbatch: int = 0
+    proximal: float = 0.0
 
     def for_discriminator(self, gan: Gan) -> torch.optim.Optimizer:
         """Return a fresh Adam for the discriminator."""
@@ -64,7 +67,7 @@ def train_discriminator_steps(
     after_each: Callable[[int], None] | None = None,
 ) -> None:
     """Take `steps` discriminator steps with a fresh Adam, calling `after_each` with 1, 2, ... after each of them."""
-    optimizer = optimisation.for_discriminator(gan)
+    optimizer, tie = optimisation.for_discriminator(gan), Tie(gan.discriminator, optimisation.proximal)
     for step in range(1, steps + 1):
         images, labels = batches()
         discriminator_step(
@@ -76,6 +79,7 @@ def train_discriminator_steps(
             gradient=gradient,
             optimizer=optimizer,
             rng=rng,
+            tie=tie,
         )
         if after_each is not None:
             after_each(step)
@@ -126,7 +130,7 @@ def train_alternating(
     Args:
         first_step: discriminator steps taken in earlier rounds, so that the alternation goes on over rounds.
     """
-    optimizer = optimisation.for_generator(gan)
+    optimizer, tie = optimisation.for_generator(gan), Tie(gan.generator, optimisation.proximal)
     accuracies: list[float] = []
 
     def then_generator(step: int) -> None:
@@ -139,6 +143,7 @@ def train_alternating(
                     optimizer=optimizer,
                     rng=rng,
                     anchor=anchor,
+                    tie=tie,
                 )
             )
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.losses import GanLoss
-from fedgan.training.critic import PenalisedCritic
+from fedgan.training.critic import CopiesCritic, PenalisedCritic
+from fedgan.training.dropout import DroppingCritic, generated_keys, record_keys
 from fedgan.training.gan import Gan
 from fedgan.training.interpolation import interpolate
 from fedgan.training.rules import GradientRule
@@ -24,19 +25,27 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
     """Return the objective of a step on real and generated rows, in this order.
 
     The i-th loss depends on the i-th row and on what is public, never on another row: a row that is clipped has its
-    loss and its penalty clipped as one.
+    loss and its penalty clipped as one. What the discriminator is shown of an image is up to `gan.perturbation`.
 
     Args:
         rng: draws what penalties need, as much whatever the number of real rows.
     """
-    count = len(real[0])
-    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]))
+    count, shown = len(real[0]), gan.perturbation
+    critic, keys = gan.critic, list[Tensor]()
+    if gan.dropout > 0:
+        critic = DroppingCritic(gan.critic, gan.dropout)
+        keys = [torch.cat([record_keys(*real, rng), generated_keys(len(fake[0]), rng, gan.device)])]
+    if shown.active:
+        real = (shown.of_records(*real, rng=rng), real[1])
+        fake = (shown.of_generated(fake[0], rng, copies=shown.copies), fake[1])
+    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)
 
     def losses(logits: Tensor) -> Tensor:
-        return torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])
+        each = torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])
+        return each if shown.copies == 1 else each.mean(dim=1)  # a record's copies are one row: clipped once
 
     if loss.penalty is None:
-        return gan.critic, rows, losses
+        return critic if shown.copies == 1 else CopiesCritic(critic), rows, losses
     of_norm, weight = loss.penalty.of_norm, loss.penalty_weight
 
     def penalised(output: Tensor) -> Tensor:
@@ -44,11 +53,11 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
         penalties = weight * of_norm(norms)
         return losses(logits) + torch.cat([penalties[:count], torch.zeros_like(penalties[count:])])
 
-    critic = PenalisedCritic(gan.critic)
+    penalising = PenalisedCritic(critic)
     if not loss.penalty.between:
-        return critic, rows, penalised
+        return penalising, rows, penalised
     points = torch.cat([interpolate(gan, *real, rng=rng), fake[0]])
-    return critic, (*rows, points), penalised
+    return penalising, (*rows, points), penalised
 
 
 def discriminator_gradient(

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from fedgan.losses import GanLoss
+from fedgan.training.dropout import DroppingCritic, generated_keys
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
+from fedgan.training.proximal import Tie
 from fedgan.training.rules import GradientRule
+from fedgan.training.spectral import bound_spectral_norms
 
 Anchor = Callable[[Tensor, Tensor], Tensor]
 """Maps generated images (N, C, H, W) and labels (N,) to a scalar that is added to the generator's loss."""
@@ -29,6 +32,7 @@ def discriminator_step(
     gradient: GradientRule,
     optimizer: torch.optim.Optimizer,
     rng: torch.Generator,
+    tie: Tie | None = None,
 ) -> None:
     """Take one step of the discriminator on real rows and `fakes` generated ones, in one forward.
 
@@ -42,6 +46,7 @@ def discriminator_step(
         fakes: generated rows to add.
         loss: with a penalty, that of a real row is part of the row's loss and so of what is clipped.
         rng: draws latents and labels of the generated rows.
+        tie: holds the discriminator near where it began; added to what `gradient` returns, noise included.
     """
     gan.generator.eval()  # its running statistics move in its own steps alone
     with torch.no_grad():
@@ -50,8 +55,11 @@ def discriminator_step(
     gradients = discriminator_gradient(gan, real, generated, loss=loss, gradient=gradient, rng=rng)
     for name, parameter in gan.discriminator.named_parameters():
         parameter.grad = gradients.get(name)
+    if tie is not None:
+        tie.pull()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    bound_spectral_norms(gan.discriminator, gan.spectral_bound)
 
 
 def generator_step(
@@ -62,6 +70,7 @@ def generator_step(
     optimizer: torch.optim.Optimizer,
     rng: torch.Generator,
     anchor: Anchor | None = None,
+    tie: Tie | None = None,
 ) -> float:
     """Take one step of the generator and return the discriminator's accuracy on the generated rows, in [0, 1].
 
@@ -70,11 +79,18 @@ def generator_step(
     gan.generator.train()
     images, labels = gan.fakes(batch_size, rng)
     with frozen(gan.discriminator):
-        logits = gan.critic(images, labels)
+        shown = gan.perturbation.of_generated(images, rng) if gan.perturbation.active else images
+        if gan.dropout > 0:
+            keys = generated_keys(len(labels), rng, gan.device)
+            logits = DroppingCritic(gan.critic, gan.dropout)(shown, labels, keys)
+        else:
+            logits = gan.critic(shown, labels)
         objective = loss.generator(logits).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
+    if tie is not None:
+        tie.pull()
     optimizer.step()
     return float((logits.detach() < 0).float().mean())

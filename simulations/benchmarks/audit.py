@@ -42,7 +42,7 @@ def write_ledger(path: Path, client: int, charges: int) -> None:
     owner = {"dataset": f"{client:064x}", "records": 300}
     previous, lines = FIRST, []
     for sequence in range(charges + 1):
-        head = {"version": 1, "sequence": sequence, "time": f"2026-01-01T{sequence % 24:02d}:00:00.000001Z"}
+        head = {"version": 1, "sequence": sequence, "time": f"2026-01-01T00:00:00.{sequence:06d}Z"}
         row = {**head, "client": f"{client:05d}"}
         if sequence == 0:
             row |= owner

@@ -8,14 +8,19 @@ import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedgan.audit.budget import audit_budget
 from fedgan.audit.curve_svg import curve_svg
 from fedgan.audit.statement import statement
 from fedgan.errors import IntegrityError, UsageError
+from fedgan.privacy.accounting import epsilon
+from fedgan.privacy.events import Gaussian, PoissonSampled
 from fedgan.privacy.ledger import Ledger, read_ledger
+from fedgan.privacy.signature import public_text, sign
 
 from .conftest import charge
 
@@ -76,6 +81,95 @@ def test_figures_are_rounded_up_and_the_largest_client_counts(finished: Path) ->
     total = audit_budget([finished], overlap="sum").epsilon
     added = float(re.search(r"every client</td><td>([\d.]+) at delta 3e-05", page)[1])  # type: ignore[index]
     assert total <= added <= total + 0.001
+
+
+SAMPLED = PoissonSampled(0.2, Gaussian(2.0))
+
+
+def ledger_of(path: Path, *charges: dict[str, Any], client: str = "a") -> Path:
+    with Ledger.open(path, client=client, dataset=b"a", records=10**6) as ledger:
+        for number, changes in enumerate(charges):
+            kept = {"run": "r", "round": number, "clip": 1.0, "noise_std": 2.0, "delta": 1e-7} | changes
+            ledger.charge(kept.pop("event", SAMPLED), **kept)
+    return path
+
+
+WHOLE: dict[str, Any] = {"level": "client", "trust": "aggregator"}
+
+
+def test_whole_clients_are_what_is_hidden_and_the_server_sees_them_bare(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+    ledger_of(tmp_path / "ledgers" / "a.jsonl", WHOLE, WHOLE)
+    content = statement([tmp_path], made=MADE)
+    words = Page(content).words
+    spent = epsilon([SAMPLED] * 2, delta=1e-7, accountant="pld")
+    assert 0 <= float(re.search(r"client level</td><td><strong>([\d.]+)<", content)[1]) - spent < 1e-3  # type: ignore[index]
+    assert "Epsilon at record level" not in words
+    for said in (
+        "every client, with all its records",
+        "add or remove one client",
+        "the networks that it trained, before the server clips what changed and adds the noise",
+        "nor at client level that a client is enrolled",
+    ):
+        assert said in words
+    assert "clipped contributions before any noise" not in words
+    assert re.search(r"<td>server</td><td>[^<]*</td><td>infinite</td>", content)
+
+
+def test_both_levels_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+    ledger_of(tmp_path / "ledgers" / "a.jsonl", WHOLE, {}, {"trust": "aggregator"})
+    content = statement([tmp_path], made=MADE)
+    words = Page(content).words
+    mixed = epsilon([Gaussian(1.0), SAMPLED, SAMPLED], delta=1e-7, accountant="pld")
+    assert 0 <= float(re.search(r"record level</td><td><strong>([\d.]+)<", content)[1]) - mixed < 1e-3  # type: ignore[index]
+    assert "client level</td><td><strong>infinite</strong>" in content
+    assert "Epsilon by PLD at record level" in words
+    assert "counts at record level with half its noise and without the sampling of clients" in words
+    seen = re.search(r"<td>server</td><td>([^<]*)</td>", content)[1]  # type: ignore[index]
+    assert [
+        seen.count(what) for what in ("made private", "before any noise", "networks that it trained", "its name")
+    ] == [1] * 4
+
+
+def test_what_a_crash_lost_is_counted_and_told(tmp_path: Path) -> None:
+    path = ledger_of(tmp_path / "a.jsonl", {}, {"round": 1}, {"round": 1}, {"round": 1, "run": "s"})
+    with path.open("ab") as file:
+        file.write(b'{"version":1,')
+    Ledger.open(path, client="a", dataset=b"a", records=10**6).close()
+    content = statement([path], made=MADE)
+    words = Page(content).words
+    assert "1 of the charges are for a round for which the client had been charged before" in words
+    assert "1 of the lines close off a line that a crash had torn" in words
+    spent = epsilon([SAMPLED] * 4, delta=1e-7, accountant="pld")
+    assert 0 <= float(re.search(r"<strong>([\d.]+)<", content)[1]) - spent < 1e-3  # type: ignore[index]
+    plain = Page(statement([ledger_of(tmp_path / "b.jsonl", {}, {})], made=MADE)).words
+    assert "had been charged before" not in plain
+    assert "torn" not in plain
+
+
+def test_several_runs_on_one_commitment_are_composed(tmp_path: Path) -> None:
+    path = ledger_of(tmp_path / "lasting" / "a.jsonl", {"run": "one"}, {"run": "two", "round": 0})
+    runs = [tmp_path / name for name in ("one", "two")]
+    for run in runs:
+        run.mkdir()
+        (run / "config.toml").write_text(f"[privacy]\nledgers = {str(path.parent)!r}\n")
+    page = Page(statement(runs, made=MADE))
+    assert "(2 runs, one after the other)" in page.words
+    assert f"{epsilon([SAMPLED] * 2, delta=1e-7, accountant='pld'):.2f}"[:-1] in page.words
+    assert "had been charged before" not in page.words
+
+
+def test_signatures_are_stated_and_asked_for(tmp_path: Path) -> None:
+    path, key = ledger_of(tmp_path / "a.jsonl", {}), ec.generate_private_key(ec.SECP384R1())
+    assert "No ledger is signed" in Page(statement([path], made=MADE)).words
+    (tmp_path / "a.pub").write_text(public := public_text(key.public_key()))
+    with pytest.raises(IntegrityError, match="it is not signed"):
+        statement([path], made=MADE, public_key=tmp_path)
+    sign(path, read_ledger(path)[-1], key)
+    words = Page(statement([path], made=MADE, public_key=tmp_path)).words
+    assert f"1 of the ledgers signed with {public}" in words
+    assert f"fedgan audit verify {path} --public-key {tmp_path}" in words
 
 
 def test_another_delta_gives_the_epsilon_of_that_delta(finished: Path) -> None:

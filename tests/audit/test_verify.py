@@ -64,7 +64,9 @@ def test_a_charge_that_can_be_true_is_none(tmp_path: Path, event: Event) -> None
     assert (report.intact, report.warnings) == (True, ())
 
 
-@pytest.mark.parametrize("change", [{"time": "yesterday"}, {"dataset": "ab"}, {"recovered": {"bytes": 0}}])
+@pytest.mark.parametrize(
+    "change", [{"time": "yesterday"}, {"time": "2026-13-01T00:00:00Z"}, {"dataset": "ab"}, {"recovered": {"bytes": 0}}]
+)
 def test_a_line_that_cannot_be_true_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
     path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
     opening = json.loads(path.read_text().splitlines()[0])
@@ -72,18 +74,29 @@ def test_a_line_that_cannot_be_true_is_named(tmp_path: Path, change: dict[str, A
     assert f"{path}:1: {next(iter(change))} " in only_fault(path)
 
 
-def test_a_clock_that_was_set_back_is_a_warning_alone(tmp_path: Path) -> None:
+def test_a_time_that_goes_back_is_a_fault_of_its_line(tmp_path: Path) -> None:
     path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
     opening, charged = map(json.loads, path.read_text().splitlines())
-    for times, warned in (
+    for times, faulty in (
         (("2026-01-02T00:00:00.5Z", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), 2),
         (("2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000001Z", "2026-01-02T00:00:00.000001Z"), 0),
     ):
         rows = zip((opening, charged, charged), times, strict=True)
         path.write_bytes(b"".join(resealed([row | {"time": time} for row, time in rows])))
-        report = verify([path])
-        assert report.intact
-        assert [finding.line for finding in report.warnings] == ([warned] if warned else [])
+        faults = verify([path]).faults
+        assert [fault.line for fault in faults] == ([faulty] if faulty else [])
+        assert all(fault.what.startswith(f"its time goes back: {times[1]} is before {times[0]},") for fault in faults)
+
+
+def test_a_ledger_from_the_future_is_a_warning(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "a.jsonl", Gaussian(2.0))
+    opening, charged = map(json.loads, path.read_text().splitlines())
+    path.write_bytes(b"".join(resealed([opening, charged | {"time": "2999-01-01T00:00:00Z"}])))
+    report = verify([path])
+    assert report.intact
+    (warning,) = report.warnings
+    assert warning.line == 2
+    assert "its time 2999-01-01T00:00:00Z lies " in warning.what
 
 
 def test_a_delta_that_publishes_records_is_a_warning(tmp_path: Path) -> None:
@@ -151,10 +164,22 @@ def test_a_card_that_hides_its_trust_is_named(copy: Path, write_card: Callable) 
     shutil.rmtree(copy / "checkpoints")
     head = read_ledger(path)[-1].hash
     spent = audit_budget([path]).epsilon
-    write_card(copy / "generator.json", ledger_heads={"a": head}, epsilon=spent, trust="aggregator")
+    write_card(copy / "generator.json", ledger_heads={"a": head}, epsilon=spent, trust="aggregator", run="run")
     assert verify([copy]).intact
-    write_card(copy / "generator.json", trust="local")
-    assert only_fault(copy).endswith("it claims local trust, its ledgers hold charges that trust the server")
+    for run in ("run", "one that charged nothing"):
+        write_card(copy / "generator.json", trust="local", run=run)
+        assert only_fault(copy).endswith("it claims local trust, its ledgers hold charges that trust the server")
+
+
+def test_a_card_need_not_know_whom_earlier_runs_on_its_ledgers_trusted(copy: Path, write_card: Callable) -> None:
+    for path in (copy / "ledgers").iterdir():
+        path.unlink()
+    path = ledger(copy / "ledgers" / "client-a.jsonl", Gaussian(2.0), trust="aggregator", run="earlier")
+    ledger(path, Gaussian(2.0))
+    shutil.rmtree(copy / "checkpoints")
+    facts = {"ledger_heads": {"a": read_ledger(path)[-1].hash}, "epsilon": audit_budget([path]).epsilon}
+    write_card(copy / "generator.json", **facts, trust="local", run="run")
+    assert verify([copy]).intact
 
 
 def test_a_ledger_that_went_on_after_the_run_still_fits_its_card(copy: Path) -> None:

@@ -41,6 +41,13 @@ def test_revoke_strikes_out(provisioned: Path, fedgan: Call) -> None:
         (["server", "{fed}/server", "--output", "{fed}/run"], "--config is missing"),
         (["server", "{fed}/server", "--output", "{fed}/run", "--resume"], "holds no run"),
         (["server", "{fed}/server", "--output", "{fed}/run", "--config", "{digits}"], "holds the keys of 2 sites"),
+        (
+            [
+                *["server", "{fed}/server", "--output", "{fed}/run", "--config", "{digits}"],
+                *["--set", "partition.clients=2", "--set", "federation.absence=0.5"],
+            ],
+            "federation.absence = 0.5 is not accepted: give 0: real clients are absent when they are",
+        ),
         (["server", "{fed}", "--output", "{fed}/run", "--config", "{digits}"], "server.toml: cannot be read"),
     ],
 )

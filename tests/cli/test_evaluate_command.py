@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_an_unknown_metric_is_refused(refused: Callable, contents: Callable, run
     before = contents(run)
     line = refused("evaluate", run, "--metrics", metrics)
     assert "is unknown: " in line
-    assert "accepted are cnn, frechet_distance, kernel_distance, logistic_regression, " in line
+    assert "accepted are cnn, coverage, density, duplicates, fid, frechet_distance, " in line
     assert contents(run) == before
 
 
@@ -74,3 +75,72 @@ def test_no_budget_is_spent(fedgan: Callable, contents: Callable, run_copy: Path
     before = contents(run_copy / "ledgers")
     fedgan("evaluate", run_copy)
     assert contents(run_copy / "ledgers") == before
+
+
+def test_classes_are_a_table_a_document_and_a_picture(fedgan: Callable, run_copy: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "classes.png"
+    result = fedgan("evaluate", run_copy, "--metrics", "cnn", "--plot", plot, "--json")
+    assert (result.code, result.err) == (0, "")
+    document = json.loads(result.out)
+    classes = document["classes"]
+    assert len(classes["confusion"]) == len(classes["accuracy"]) == 10
+    assert sum(map(sum, classes["confusion"])) == 200
+    assert sum(map(sum, classes["mistaken"])) == 360
+    assert document["metrics"]["cnn"] * 360 == pytest.approx(
+        sum(classes["mistaken"][label][label] for label in range(10))
+    )
+    assert json.loads((run_copy / "evaluation.json").read_text())["classes"] == classes
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    table = fedgan("evaluate", run_copy, "--metrics", "cnn", "--classes").out
+    line = next(line for line in table.splitlines() if re.match(r"\W*7\W", line))
+    assert f" {classes['recognised'][7]:.3f} " in line
+    fedgan("evaluate", run_copy)
+    assert json.loads((run_copy / "evaluation.json").read_text())["classes"] == classes
+
+
+def test_fid_without_inceptions_weights_is_one_line(refused: Callable, run: Path, tmp_path: Path) -> None:
+    line = refused("evaluate", run, "--metrics", "fid", "--inception-weights", tmp_path / "absent.pth")
+    assert "absent.pth cannot be read: No such file or directory" in line
+
+
+@pytest.mark.privacy
+def test_no_training_record_is_read_unless_it_is_asked_for(
+    fedgan: Callable, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedgan.federation import private_reads
+
+    monkeypatch.setattr(private_reads, "memorised", lambda *_: pytest.fail("training records were read"))
+    result = fedgan("evaluate", run_copy, "--classes", "--json")
+    assert result.code == 0
+    assert "private_reads" not in json.loads(result.out)
+
+
+@pytest.mark.privacy
+def test_the_numbers_say_what_they_are_and_stay_out_of_the_run_folder(
+    fedgan: Callable, contents: Callable, run_copy: Path
+) -> None:
+    fedgan("evaluate", run_copy)
+    before = {name: content for name, (content, _) in contents(run_copy).items()}
+    result = fedgan("evaluate", run_copy, "--private-reads", "--json")
+    found = json.loads(result.out)["private_reads"]
+    assert "they are not private" in found["statement"]
+    assert (found["generated"], found["compared"]) == (200, 360)
+    assert 0.3 < found["nearer_to_training"] < 0.7
+    assert 0.3 < found["discriminator"]["auc"] < 0.7
+    assert {name: content for name, (content, _) in contents(run_copy).items()} == before
+    text = fedgan("evaluate", run_copy, "--private-reads").out
+    assert "NOT PRIVATE: These numbers were computed on the training records" in " ".join(text.split())
+
+
+@pytest.mark.privacy
+def test_who_has_not_the_owners_salts_is_refused(refused: Callable, run_copy: Path) -> None:
+    (run_copy / "ledgers" / "client-00001.salt").unlink()
+    line = refused("evaluate", run_copy, "--private-reads")
+    assert "client-00001.salt is not here: only who owns a run's records may read them" in line
+
+
+@pytest.mark.privacy
+def test_other_records_are_refused(refused: Callable, run_copy: Path) -> None:
+    (run_copy / "ledgers" / "client-00002.salt").write_bytes(bytes(32))
+    line = refused("evaluate", run_copy, "--private-reads")
+    assert "are not those of client 00002, whose ledger commits to others" in line

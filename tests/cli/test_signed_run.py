@@ -35,7 +35,7 @@ def test_a_run_signs_its_ledgers_and_goes_on_signing(
     result = fedgan("simulate", "--resume", "--output", run, "--quiet")
     assert (result.code, result.err) == (
         2,
-        f"fedgan: {ledger} is signed: it goes on only with the key that signed it (--sign-key)\n",
+        f"fedgan: {ledger} is signed: it goes on only with the key that signed it (--sign-key; at a site sign_key)\n",
     )
     assert fedgan("simulate", "--resume", "--output", run, "--sign-key", key, "--quiet").code == 0
     result = fedgan("audit", "verify", run, "--public-key", public)

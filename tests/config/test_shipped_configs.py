@@ -19,11 +19,13 @@ def registries() -> list[Registry[object]]:
     from fedgan.data.registry import DATASETS, PARTITIONS
     from fedgan.federation.aggregation import AGGREGATIONS
     from fedgan.federation.algorithms import ALGORITHMS
+    from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
     from fedgan.losses import LOSSES, PENALTIES
     from fedgan.models.registry import MODELS
     from fedgan.privacy.clipping import ENGINES
 
-    return [DATASETS, PARTITIONS, AGGREGATIONS, ALGORITHMS, LOSSES, PENALTIES, MODELS, ENGINES]  # type: ignore[list-item]
+    federated = [AGGREGATIONS, ALGORITHMS, SERVER_OPTIMIZERS]
+    return [DATASETS, PARTITIONS, *federated, LOSSES, PENALTIES, MODELS, ENGINES]  # type: ignore[list-item]
 
 
 def test_there_is_one_to_begin_with() -> None:

@@ -24,11 +24,11 @@ def balanced(records: int, classes: int = 10) -> Indices:
 
 
 def test_the_schemes_are_the_documented_ones() -> None:
-    assert PARTITIONS.names() == ["dirichlet", "iid", "natural", "shards"]
+    assert PARTITIONS.names() == ["dirichlet", "feature_skew", "iid", "natural", "shards"]
 
 
 @settings(deadline=None)
-@given(data=st.data(), scheme=st.sampled_from(["dirichlet", "iid", "natural", "shards"]))
+@given(data=st.data(), scheme=st.sampled_from(["dirichlet", "feature_skew", "iid", "natural", "shards"]))
 def test_every_record_goes_to_exactly_one_client(data: st.DataObject, scheme: str) -> None:
     records = data.draw(st.integers(1, 80))
     labels = np.array(data.draw(st.lists(st.integers(0, 4), min_size=records, max_size=records)), dtype=np.int64)
@@ -52,7 +52,7 @@ def test_every_record_goes_to_exactly_one_client(data: st.DataObject, scheme: st
     assert sorted(np.concatenate(parts).tolist()) == list(range(records))
 
 
-@pytest.mark.parametrize("scheme", ["iid", "dirichlet", "shards"])
+@pytest.mark.parametrize("scheme", ["iid", "dirichlet", "feature_skew", "shards"])
 def test_the_seed_alone_decides(scheme: str) -> None:
     labels = balanced(400)
     first, again, other = (split(scheme, labels, seed=seed) for seed in (5, 5, 6))

@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
+import misbehaving
 import pytest
+from misbehaving import FAULTS, HOLDS
 
 from fedgan.config import Config, load_config, to_toml
 
@@ -73,6 +75,8 @@ class Federation:
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._environment.pop("FLWR_HOME", None)
+        helpers = str(Path(__file__).parent)  # where the app of `misbehaving.py` finds it
+        self._environment["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), helpers])
         (root / "run.toml").write_text(to_toml(config))
         control, *self.ports = free_ports(2 + config.partition.clients)
         clients = config.partition.clients
@@ -105,19 +109,36 @@ class Federation:
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command; what it says goes to `name`.log."""
+        return self.run_program(name, [sys.executable, "-c", PROGRAM, *arguments])
+
+    def run_program(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a program; what it says goes to `name`.log."""
         with (self.root / f"{name}.log").open("ab") as log:
-            command = [sys.executable, "-c", PROGRAM, *arguments]
             self._started[name] = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         return self._started[name]
 
+    def misbehave(self, index: int, faults: Mapping[int, str]) -> None:
+        """Let the vault of a site do in a round what `misbehaving.py` calls so, from its next start on."""
+        (self.root / f"client-{index:05d}" / FAULTS).write_text(json.dumps(dict(faults)))
+
+    def hold_server(self, names: Sequence[str]) -> None:
+        """Let the server's app wait where `misbehaving.py` calls the places so, from its next start on."""
+        (self.root / HOLDS).write_text(json.dumps(list(names)))
+
     def start_client(self, index: int, folder: str | None = None) -> subprocess.Popen[bytes]:
-        """Start a site."""
+        """Start a site, with the vault of `misbehaving.py` where it has faults."""
+        where = self.root / (folder or f"client-{index:05d}")
+        if (where / FAULTS).exists():
+            return self.run_program(f"client-{index}", [sys.executable, misbehaving.__file__, "client", str(where)])
         return self.start(f"client-{index}", "client", str(self.root / (folder or f"client-{index:05d}")))
 
     def start_server(self, *arguments: str, name: str = "server") -> subprocess.Popen[bytes]:
         """Start the server on the run."""
         given = arguments or ("--config", str(self.root / "run.toml"))
-        return self.start(name, "server", str(self.root / "server"), "--output", str(self.run), *given)
+        command = ["server", str(self.root / "server"), "--output", str(self.run), *given]
+        if (self.root / HOLDS).exists():
+            return self.run_program(name, [sys.executable, misbehaving.__file__, *command])
+        return self.start(name, *command)
 
     def finish(self, name: str = "server", code: int = 0, timeout: float = 200) -> None:
         """Wait for a command to end as it should."""
@@ -165,7 +186,7 @@ class Federation:
             except subprocess.TimeoutExpired:
                 process.kill()
         try:
-            wait_until(lambda: not self.left_over(), 15, "processes to end")
+            wait_until(lambda: not self.left_over(), 40, "processes to end")
         finally:
             for process in self.left_over():
                 os.kill(process, signal.SIGKILL)

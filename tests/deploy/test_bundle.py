@@ -14,7 +14,7 @@ from fedgan.federation.deploy.bundle import CLIENT_APP, SERVER_APP, write_bundle
 from fedgan.federation.node import SERVER_KEYS
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"output": '/runs/a "b"', "mode": "new", "patience": 1.5, "round_timeout": 2.0, "nodes": '{"00000": "1"}'}
+SETTINGS = {"output": '/runs/a "b"', "mode": "new", "patience": 1.5, "nodes": '{"00000": "1"}', "log": "/l"}
 
 
 def test_the_wiring_is_that_of_the_checkout() -> None:

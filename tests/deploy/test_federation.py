@@ -29,8 +29,13 @@ def test_a_federation_finishes_and_its_budget_is_that_of_its_simulation(federati
         name = f"client-{index:05d}"
         copy = (fed.run / "ledgers" / f"{name}.jsonl").read_bytes()
         assert copy == (fed.root / name / "ledger.jsonl").read_bytes()
+        fed.fedgan(
+            "audit", "verify", str(fed.root / name / "ledger.jsonl"), "--public-key", str(fed.root / name / "node.pub")
+        )
         assert fed.health(index)["vault"]["running"]
         fed.fedgan("client", str(fed.root / name), "--check")
+    verified = fed.fedgan("audit", "verify", str(fed.run), "--public-key", str(fed.root / "server" / "nodes")).stdout
+    assert verified.count("1 ledgers signed with ecdsa-sha2-nistp384 ") == 3
     card = json.loads((fed.run / "generator.json").read_text())
     assert card["epsilon"] == deployed["epsilon"]
     assert (fed.run / "samples" / "round-00001.png").exists()
@@ -45,8 +50,15 @@ def audit(fed: Any, path: Path) -> dict[str, Any]:
     return dict(report)
 
 
-def test_without_privacy_the_generator_is_that_of_the_simulation(federation: Callable[..., Any]) -> None:
-    fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'")
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'")],
+    ids=["fedgan", "images and int8"],
+)
+def test_without_privacy_the_generator_is_that_of_the_simulation(
+    federation: Callable[..., Any], settings: tuple[str, ...]
+) -> None:
+    fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'", *settings)
     for index in range(2):
         fed.start_client(index)
     fed.start_server()

@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 
 from fedgan.errors import FedganError
+from fedgan.federation.deploy.allowance import Allowance
 from fedgan.federation.deploy.gate import ALLOWED, LARGEST_BODY, Gate, Refused, checked_head
 from fedgan.federation.deploy.provision import provision
 from fedgan.federation.deploy.reach import reach, split_address
@@ -37,6 +38,20 @@ def test_every_path_of_a_node_is_known_to_flower() -> None:
     from flwr.superlink.routers.fleet.router import router
 
     assert {route.path for route in router.routes} == ALLOWED  # type: ignore[attr-defined]
+
+
+def test_a_node_may_send_so_much_with_a_message_and_no_more() -> None:
+    def asked(path: bytes, node: bytes) -> bytes:
+        line = b"POST /v1/fleet/" + path + b" HTTP/1.1"
+        return checked_head(head(line, LENGTH, b"Flwr-Public-Key: " + node))[0]
+
+    allowance = Allowance(10)
+    sent = [(b"push-object", b"A", 6), (b"push-object", b"B", 10), (b"pull-object", b"A", 9), (b"push-object", b"A", 4)]
+    assert all(allowance.allows("::1", asked(path, node), length) for path, node, length in sent)
+    assert not allowance.allows("::1", asked(b"push-object", b"A"), 1)
+    assert allowance.allows("::2", asked(b"push-object", b"A"), 1)
+    assert allowance.allows("::1", asked(b"push-messages", b"A"), 99)
+    assert allowance.allows("::1", asked(b"push-object", b"A"), 10)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from fedgan.federation.deploy.provision import Provision, provision
 from fedgan.federation.deploy.server_folder import ServerFolder, load_server
 from fedgan.federation.sites import Sites
 
-CLIENT_FILES = ("README.md", "ca.crt", "client.toml", "node.key")
+CLIENT_FILES = ("README.md", "ca.crt", "client.toml", "node.key", "node.pub")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -87,6 +87,12 @@ def test_node_keys_are_pairs_on_p384(tmp_path: Path) -> None:
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     assert private.curve.name == "secp384r1"
     assert private.public_key() == public
+    assert site.public_key.read_bytes() == (tmp_path / "server" / "nodes" / "00000.pub").read_bytes()
+
+
+def test_a_new_site_signs_its_ledger_with_its_node_key(tmp_path: Path) -> None:
+    [site] = provision(tmp_path, clients=1)
+    assert site.path / load_site(site).sign_key == site.key
 
 
 def test_running_again_changes_nothing_and_adds_what_is_new(tmp_path: Path) -> None:

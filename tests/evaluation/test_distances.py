@@ -10,11 +10,13 @@ from scipy.spatial.distance import cdist
 from fedgan.data import load_data
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
-from fedgan.evaluation import METRICS, features, manifolds
+from fedgan.evaluation import METRICS, features, manifolds, neighbourhoods, network
 from fedgan.evaluation.features import compared_features
 from fedgan.evaluation.metrics import frechet_distance, kernel_distance
+from fedgan.evaluation.shared import forget
 
-NAMES = ["frechet_distance", "kernel_distance", "precision", "recall"]
+NAMES = ["frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"]
+LEAST = {"frechet_distance": 2, "kernel_distance": 2, "precision": 4, "recall": 4, "density": 6, "coverage": 6}
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +44,11 @@ def score(name, synthetic, test, seed=0):
 @pytest.fixture
 def short_training(monkeypatch):
     """Features of a hardly trained network will do where their quality is not the point."""
-    features._network.cache_clear()
-    monkeypatch.setattr(features, "_EPOCHS", 1)
-    monkeypatch.setattr(features, "_STEPS", 5)
+    forget()
+    monkeypatch.setattr(network, "EPOCHS", 1)
+    monkeypatch.setattr(network, "STEPS", 5)
     yield
-    features._network.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def given(monkeypatch):
 
     def give(made, real):
         made, real = (torch.as_tensor(rows, dtype=torch.float64) for rows in (made, real))
-        for module in (frechet_distance, kernel_distance, manifolds):
+        for module in (frechet_distance, kernel_distance, manifolds, neighbourhoods):
             monkeypatch.setattr(module, "compared_features", lambda *_, **__: (made, real))
 
     return give
@@ -90,6 +92,12 @@ def share_in_manifold(points, manifold, neighbour=3):
     return (cdist(points, manifold) <= radius).any(axis=1).mean()
 
 
+def balls(made, real, neighbour=5):
+    """(M, N): whether a synthetic image lies nearer to a real one than its fifth neighbour."""
+    radius = np.sort(cdist(real, real), axis=1)[:, neighbour]
+    return cdist(real, made) < radius[:, None]
+
+
 def test_each_agrees_with_its_oracle_on_digits(digits):
     synthetic = noisy(of_classes(digits.train, *range(7)), 0.4).subset(torch.arange(len(digits.test)))
     made, real = (rows.numpy() for rows in compared_features(synthetic, digits.test, at_least=1))
@@ -97,6 +105,10 @@ def test_each_agrees_with_its_oracle_on_digits(digits):
     assert score("kernel_distance", synthetic, digits.test) == pytest.approx(kernel_oracle(made, real), rel=1e-6)
     assert score("precision", synthetic, digits.test) == pytest.approx(share_in_manifold(made, real), abs=1e-6)
     assert score("recall", synthetic, digits.test) == pytest.approx(share_in_manifold(real, made), abs=1e-6)
+    assert score("density", synthetic, digits.test) == pytest.approx(
+        balls(made, real).sum() / (5 * len(made)), abs=1e-9
+    )
+    assert score("coverage", synthetic, digits.test) == pytest.approx(balls(made, real).any(axis=1).mean(), abs=1e-9)
     assert frechet_oracle(made, real) > 0.5
     assert share_in_manifold(made, real) - share_in_manifold(real, made) > 0.05
 
@@ -132,7 +144,7 @@ def test_larger_sets_are_drawn_from_and_the_seed_draws(given, monkeypatch):
     monkeypatch.setattr(kernel_distance, "SUBSETS", 5)
     rng = np.random.default_rng(0)
     given(rng.normal(0.5, 1, (3000, 4)), rng.normal(0, 1, (1200, 4)))
-    for name in ("kernel_distance", "precision", "recall"):
+    for name in ("kernel_distance", "precision", "recall", "density", "coverage"):
         found = [score(name, None, None, seed) for seed in (0, 0, 1, 2, 3)]
         assert found[0] == found[1]
         assert len(set(found)) > 2
@@ -147,7 +159,7 @@ def test_the_test_set_against_itself_is_at_the_best(digits):
     assert score("frechet_distance", test, test) == pytest.approx(0.0, abs=1e-6)
     # Each image meets itself across the sets and not within them, so the estimate falls below 0, by a little.
     assert -0.02 < score("kernel_distance", test, test) < 0
-    assert (score("precision", test, test), score("recall", test, test)) == (1.0, 1.0)
+    assert [score(name, test, test) for name in NAMES[2:]] == [1.0, 1.0, 1.0, 1.0]
 
 
 def test_distances_grow_with_the_damage(digits):
@@ -160,18 +172,26 @@ def test_distances_grow_with_the_damage(digits):
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.85
     assert shares[-1] < 0.6
+    for name in ("density", "coverage"):
+        found = [score(name, synthetic, digits.test) for synthetic in damaged]
+        assert found == sorted(found, reverse=True), name
+        assert found[0] > 0.8, name
+        assert found[-1] < 0.3, name
 
 
 def test_mode_collapse_keeps_precision_and_loses_recall(digits):
     collapsed = of_classes(digits.train, 3)
     assert score("precision", collapsed, digits.test) > 0.85
     assert score("recall", collapsed, digits.test) < 0.2
+    assert score("density", collapsed, digits.test) > 0.8
+    assert score("coverage", collapsed, digits.test) < 0.4
 
 
 def test_half_of_the_classes_give_half_of_the_recall(digits):
     half = of_classes(digits.train, 0, 1, 2, 3, 4)
     assert score("precision", half, digits.test) > 0.85
     assert score("recall", half, digits.test) == pytest.approx(0.5, abs=0.1)
+    assert score("coverage", half, digits.test) == pytest.approx(0.5, abs=0.1)
 
 
 def test_labels_do_not_matter_to_a_distance(digits):
@@ -192,7 +212,7 @@ def test_no_network_is_needed(digits, monkeypatch):
     assert all(np.isfinite(score(name, digits.train, digits.test)) for name in NAMES)
 
 
-@pytest.mark.parametrize(("name", "least"), [*((name, 2) for name in NAMES[:2]), *((name, 4) for name in NAMES[2:])])
+@pytest.mark.parametrize(("name", "least"), LEAST.items())
 def test_too_few_images_are_refused(digits, name, least):
     with pytest.raises(UsageError, match=f"{least - 1} synthetic and 360 test images: at least {least} of each"):
         score(name, digits.train.subset(torch.arange(least - 1)), digits.test)
@@ -223,9 +243,21 @@ def test_each_test_set_has_features_of_its_own(digits):
 
 
 @pytest.mark.usefixtures("short_training")
+def test_one_evaluation_computes_the_features_once(digits, monkeypatch):
+    passes = []
+    compute = features.outputs
+    monkeypatch.setattr(features, "outputs", lambda *given: passes.append(1) or compute(*given))
+    for name in NAMES:
+        score(name, digits.train, digits.test)
+    assert len(passes) == 2  # the synthetic images and the test images
+    score("precision", digits.test, digits.test)
+    assert len(passes) == 4
+
+
+@pytest.mark.usefixtures("short_training")
 def test_features_do_not_depend_on_the_runs_seed(digits):
     """So that distances of several runs on one test set compare."""
     found = {score("frechet_distance", digits.train, digits.test, seed) for seed in (0, 1)}
-    features._network.cache_clear()
+    forget()
     found.add(score("frechet_distance", digits.train, digits.test, 2))
     assert len(found) == 1

@@ -3,8 +3,9 @@ import torch
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
-from fedgan.evaluation import METRICS, Scale, features
-from fedgan.evaluation.network import build_cnn
+from fedgan.evaluation import METRICS, Scale, network
+from fedgan.evaluation.network import build_cnn, build_mlp
+from fedgan.evaluation.shared import forget
 
 SHAPE = (1, 8, 8)
 
@@ -34,30 +35,35 @@ def one_thread():
 @pytest.fixture
 def short_training(monkeypatch):
     """Features of hardly trained networks will do where their quality is not the point."""
-    monkeypatch.setattr(features, "_EPOCHS", 1)
-    monkeypatch.setattr(features, "_STEPS", 5)
+    forget()
+    monkeypatch.setattr(network, "EPOCHS", 1)
+    monkeypatch.setattr(network, "STEPS", 5)
 
 
-ACCURACIES = ["cnn", "logistic_regression"]
-OTHERS = ["frechet_distance", "kernel_distance", "precision", "recall"]
+ACCURACIES = ["cnn", "logistic_regression", "mlp"]
+OTHERS = ["coverage", "density", "duplicates", "frechet_distance", "kernel_distance", "precision", "recall"]
+WITHOUT_EXTRA = [*ACCURACIES, "coverage", "density", "duplicates"]
+SCALES = {"density": Scale.DENSITY, "duplicates": Scale.EXCESS, "fid": Scale.DISTANCE}
 
 
 def test_the_built_in_metrics_are_registered():
-    assert METRICS.names() == sorted(ACCURACIES + OTHERS)
+    assert METRICS.names() == sorted([*ACCURACIES, *OTHERS, "fid"])
 
 
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_says_what_it_measures(name):
     metric = METRICS[name]
-    assert metric.scale is (Scale.DISTANCE if name.endswith("_distance") else Scale.SHARE)
-    assert metric.package == ("" if name in ACCURACIES else "torch-fidelity")
+    assert metric.scale is (Scale.DISTANCE if name.endswith("_distance") else SCALES.get(name, Scale.SHARE))
+    assert metric.package == ("" if name in WITHOUT_EXTRA else "torch-fidelity")
     assert metric.meaning.startswith("accuracy on the held-out test set ") is (name in ACCURACIES)
     assert len(metric.meaning.splitlines()) == 1
 
 
-def test_nothing_here_carries_the_name_of_a_measure_on_inception():
-    """The Frechet inception distance is defined on one network's features, which are not these."""
-    assert not [name for name in METRICS.names() if any(word in name for word in ("fid", "kid", "inception"))]
+def test_nothing_carries_the_name_of_a_measure_on_inception_without_its_weights():
+    """The Frechet inception distance is defined on one network's features."""
+    found = [name for name in METRICS.names() if any(word in name for word in ("fid", "kid", "inception"))]
+    assert found == ["fid"]
+    assert [name for name in METRICS.names() if METRICS[name].with_weights] == ["fid"]
 
 
 @pytest.mark.parametrize("name", ACCURACIES)
@@ -92,13 +98,13 @@ class TestEveryAccuracy:
 
 
 @pytest.mark.usefixtures("short_training")
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", [*ACCURACIES, *OTHERS])
 class TestEveryMetric:
     def test_equal_seeds_give_equal_bits_and_the_global_random_state_stays(self, name):
         synthetic, test = stripes(200, 0), with_labels(stripes(200, 1), torch.randint(2, (200,)))
         before = torch.random.get_rng_state()
         first = METRICS[name].score(synthetic, test, 7)
-        features._network.cache_clear()
+        forget()
         torch.rand(3)
         torch.random.set_rng_state(before)
         assert METRICS[name].score(synthetic, test, 7) == first
@@ -134,9 +140,25 @@ def test_the_network_fits_every_image_shape(shape):
     assert sum(isinstance(layer, torch.nn.Linear) for layer in model.modules()) == 2
 
 
-def test_the_seed_reaches_the_network():
+@pytest.mark.parametrize(("images", "steps"), [(20, 300), (130, 300), (5000, 8 * 40), (6400, 8 * 50)])
+def test_small_sets_are_seen_more_often(monkeypatch, images, steps):
+    taken = []
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: taken.append(1))
+    data = ImageDataset(torch.zeros(images, 1, 2, 2), torch.arange(images) % 2, 2)
+    network.fit_classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), data, seed=0)
+    assert len(taken) == steps
+
+
+def test_the_perceptron_has_two_hidden_layers():
+    model = build_mlp((3, 33, 48), 7, 0)
+    assert model(torch.zeros(2, 3, 33, 48)).shape == (2, 7)
+    assert [layer.out_features for layer in model if isinstance(layer, torch.nn.Linear)] == [512, 256, 7]
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp"])
+def test_the_seed_reaches_the_network(name):
     """Networks of different seeds, trained on noise, disagree on some of 500 images of noise."""
     rng = torch.Generator().manual_seed(0)
     images, labels = torch.rand((550, *SHAPE), generator=rng) * 2 - 1, torch.arange(550) % 2
     noise, test = (ImageDataset(images[part], labels[part], 2) for part in (slice(50), slice(50, None)))
-    assert len({METRICS["cnn"].score(noise, test, seed) for seed in range(4)}) > 1
+    assert len({METRICS[name].score(noise, test, seed) for seed in range(4)}) > 1

@@ -31,6 +31,7 @@ from fedgan.training.warm_start import FeatureMap
 CLASSES = 4
 SHAPE = (1, 8, 8)
 FEATURES = 8
+IMAGES = 26
 TINY_RUN = (
     "threads=1",
     "device='cpu'",
@@ -173,6 +174,7 @@ def make_vault(
             loss=LOSSES["non_saturating"],
             anchor_weight=anchor_weight,
             anchor_features=FeatureMap(SHAPE, features=FEATURES, seed=1) if anchor_weight else None,
+            generated_images=IMAGES,
         )
         return Vault(
             client,
@@ -207,6 +209,7 @@ def make_server(make_gan: Callable[..., Gan], optimisation: Optimisation) -> Cal
             "anchor_weight": 0.0,
             "ema_decay": 0.9,
             "seed": 5,
+            "generated_images": IMAGES,
         }
         return Server(**{**settings, **changes})
 

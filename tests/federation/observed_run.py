@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from fedgan import files
 from fedgan.cli import main
 from fedgan.federation import vault
 from fedgan.federation.vault import Vault
-from fedgan.privacy import commitment, ledger
+from fedgan.privacy import ledger
 
 LOG = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 NOW = {"client": "", "round": 0}
@@ -48,7 +49,7 @@ def tear(charge: int, length: int) -> None:
 
     def write(descriptor: int, content: bytes) -> None:
         charges.append(content)
-        commitment.write_all(descriptor, content[:length] if len(charges) == charge else content)
+        files.write_all(descriptor, content[:length] if len(charges) == charge else content)
         if len(charges) == charge:
             os.kill(os.getpid(), signal.SIGKILL)
 

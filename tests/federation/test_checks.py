@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.checks import arrays_fault, release_fault
 from fedgan.federation.requests import Arrays, Release
 
@@ -88,21 +87,3 @@ def test_a_strangers_name_is_quoted_and_cut() -> None:
     assert words is not None
     assert "\x1b" not in words
     assert len(words) < 120
-
-
-def test_the_mean_is_that_of_float64() -> None:
-    rng = np.random.default_rng(0)
-    stack = (rng.standard_normal((5, 3, 4)) * 1e4).astype(np.float32)
-    found = AGGREGATIONS["mean"](list(stack))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, stack.astype(np.float64).mean(axis=0).astype(np.float32))
-
-
-def test_the_mean_of_large_finite_arrays_is_finite() -> None:
-    large = np.full(3, np.finfo(np.float32).max, np.float32)
-    np.testing.assert_array_equal(AGGREGATIONS["mean"]([large, large, large]), large)
-
-
-def test_the_mean_of_one_client_is_its_array_bit_for_bit() -> None:
-    array = np.random.default_rng(1).standard_normal(100).astype(np.float32)
-    np.testing.assert_array_equal(AGGREGATIONS["mean"]([array]), array)

@@ -18,8 +18,11 @@ DEFAULTS: dict[str, Any] = {
     "penalty": "none",
     "local_steps": 1,
     "aggregation": "mean",
+    "server_optimizer": "none",
+    "proximal": 0.0,
     "minimum_clients": 1,
     "clip_quantile": 0.0,
+    "compression": "none",
 }
 
 
@@ -32,6 +35,14 @@ DEFAULTS: dict[str, Any] = {
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"},
         {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "clip_quantile": 0.5},
         {"algorithm": "fedsgd", "penalty": "r1"},
+        {"algorithm": "fedgan", "server_optimizer": "adam", "proximal": 0.1},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "server_optimizer": "yogi"},
+        *({"algorithm": "fedsgd", "aggregation": rule} for rule in ("median", "trimmed_mean", "krum")),
+        *({"level": "none", "aggregation": rule} for rule in ("median", "trimmed_mean", "krum")),
+        {"algorithm": "dp_fedavg_gan", "penalty": "gradient_penalty"},
+        *({"level": level, "compression": "int8"} for level in ("none", "record")),
+        {"level": "none", "trust": "aggregator", "algorithm": "fedsgd", "compression": "float16"},
+        {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan", "compression": "int8"},
         {"algorithm": "fedgan", "penalty": "gradient_penalty"},
         {"algorithm": "fedgan", "local_steps": 20, "minimum_clients": 3},
     ],
@@ -50,8 +61,19 @@ CLIENT = {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"
         ({"trust": "aggregator", "algorithm": "dp_fedavg_gan"}, "privacy.trust", "several local steps"),
         ({"algorithm": "fedsgd", "penalty": "gradient_penalty"}, "loss.penalty", "no generator"),
         ({"algorithm": "fedsgd", "local_steps": 2}, "federation.local_steps", "one gradient sum a round"),
-        ({"algorithm": "fedsgd", "aggregation": "median"}, "federation.aggregation", "clipped contributions"),
-        (CLIENT | {"aggregation": "median"}, "federation.aggregation", "clipped contributions"),
+        (
+            {"trust": "aggregator", "algorithm": "fedsgd", "aggregation": "median"},
+            "federation.aggregation",
+            "clipped contributions",
+        ),
+        (
+            {"algorithm": "fedsgd", "server_optimizer": "adam"},
+            "federation.server_optimizer",
+            "Adam at the server already",
+        ),
+        ({"algorithm": "fedsgd", "proximal": 0.1}, "federation.proximal", "no local steps"),
+        (CLIENT | {"aggregation": "krum"}, "federation.aggregation", "clipped contributions"),
+        (CLIENT | {"aggregation": "trimmed_mean"}, "federation.aggregation", "clipped contributions"),
         (CLIENT | {"trust": "local"}, "privacy.trust", "which client answers"),
         (CLIENT | {"algorithm": "fedgan"}, "federation.algorithm", "update of the discriminator"),
         (CLIENT | {"algorithm": "fedsgd"}, "federation.algorithm", "update of the discriminator"),
@@ -63,3 +85,19 @@ def test_refused_with_the_reason(refused: dict[str, Any], key: str, reason: str)
     with pytest.raises(UsageError, match=reason) as caught:
         check_combination(**DEFAULTS | refused)
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("rule", ["krum", "median", "trimmed_mean"])
+@pytest.mark.parametrize("settings", [CLIENT, {"trust": "aggregator", "algorithm": "fedsgd"}])
+def test_other_rules_than_sums_need_local_trust(settings: dict[str, Any], rule: str) -> None:
+    with pytest.raises(UsageError, match="no such bound holds for other rules"):
+        check_combination(**DEFAULTS | settings | {"aggregation": rule})
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("compression", ["float16", "int8"])
+def test_sums_that_wait_for_the_servers_noise_are_not_rounded(compression: str) -> None:
+    summed = {"trust": "aggregator", "algorithm": "fedsgd", "compression": compression}
+    with pytest.raises(UsageError, match="rounding a sum before the noise") as caught:
+        check_combination(**DEFAULTS | summed)
+    assert caught.value.key == "federation.compression"

@@ -6,12 +6,12 @@ import errno
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedgan import files
 from fedgan.audit.verify import verify
 from fedgan.cli.app import main
 from fedgan.config import Config, to_toml
@@ -24,6 +24,7 @@ from fedgan.federation.vault import Vault
 from fedgan.privacy import ledger as ledgers
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import Ledger, read_ledger
+from fedgan.runs import RunFolder
 
 pytestmark = pytest.mark.privacy
 
@@ -136,28 +137,6 @@ def test_part_of_a_line_is_taken_back(
     assert (computed, path.read_bytes()) == ([], before)
 
 
-def test_a_clock_that_goes_back_is_reported_and_costs_no_charge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock(datetime):
-        hours = iter((9, 10, 8, 11))
-
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2026, 1, 1, next(cls.hours), tzinfo=UTC)
-
-    monkeypatch.setattr(ledgers, "datetime", Clock)
-    path = tmp_path / "client-00000.jsonl"
-    with Ledger.open(path, client="00000", dataset=b"digest", records=100_000) as ledger:
-        for number in range(3):
-            ledger.charge(Gaussian(2.0), round=number, **CHARGE | {"delta": 1e-6})
-    assert [line.row["time"][11:13] for line in read_ledger(path)] == ["09", "10", "08", "11"]
-    report = verify([path])
-    assert report.intact
-    assert [warning.line for warning in report.warnings] == [3]
-    assert "time" in report.warnings[0].what
-
-
 def test_a_run_on_a_read_only_disk_is_one_line(
     tiny_config: MakeConfig, tmp_path: Path, disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,3 +186,56 @@ def test_a_disk_that_fills_up_under_a_run_is_one_line(
         main(["simulate", "--resume", "--output", str(disk / "run"), "--quiet"])
     assert exit_of.value.code == 0
     assert verify([disk / "run"]).intact
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints/round-00002.safetensors",
+        "checkpoints/round-00002.json",
+        "samples/round-00002.png",
+        "metrics.jsonl",
+        "generator.safetensors",
+        "generator.json",
+        "evaluation.json",
+    ],
+)
+def test_a_disk_that_fills_up_at_any_file_of_a_run_names_it(
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """Half of the content is written when the disk is full: none of it stays, and the run goes on from before."""
+    (tmp_path / "run.toml").write_text(to_toml(tiny_config("evaluation.metrics=logistic_regression")))
+    run, write_all = tmp_path / "run", files.write_all
+    target = run / name
+
+    def full(descriptor: int, content: bytes) -> None:
+        written = Path(f"/proc/self/fd/{descriptor}").readlink()
+        second_line = written == target and target.stat().st_size > 0
+        if second_line or (name != "metrics.jsonl" and written.name.startswith(f".{target.name}.")):
+            write_all(descriptor, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_all(descriptor, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_all", full)
+        with pytest.raises(SystemExit) as exit_of:
+            main(["simulate", str(tmp_path / "run.toml"), "--output", str(run), "--quiet"])
+    line = f"fedgan: {target}: cannot be written: No space left on device\n"
+    assert (exit_of.value.code, capfd.readouterr().err) == (1, line)
+    if name == "metrics.jsonl":
+        assert target.read_bytes().endswith(b"}\n")
+    else:
+        assert not target.exists()
+    assert list(run.rglob(".*")) == []
+    assert verify([run]).intact
+    with pytest.raises(SystemExit) as exit_of:
+        main(["simulate", "--resume", "--output", str(run), "--quiet"])
+    assert exit_of.value.code == 0
+    assert target.exists() == (name != "samples/round-00002.png")  # of rounds that are done no picture is drawn again
+    assert verify([run]).intact
+    rounds = [row["round"] for row in RunFolder(run).read_metrics()]
+    assert rounds == [0, 1, 2, 3]

@@ -205,7 +205,7 @@ def test_what_was_charged_and_lost_is_charged_again(
     assert outcome.budget.epsilon <= 10
     for client in outcome.records:
         assert charged_rounds(tmp_path / "run", client) == [0, 1, 2, 2]
-    assert rounds(tmp_path / "run") == [0, 1, 2, 3]
+    assert rounds(tmp_path / "run") == [0, 1, 2]  # a round that nobody can pay for is none
     assert (tmp_path / "run" / "generator.safetensors").exists()
 
 
@@ -361,7 +361,7 @@ def test_a_damaged_checkpoint_is_refused(tiny_config: MakeConfig, run: Run, tmp_
     "setting",
     [
         "federation.algorithm='fedgam'",
-        "federation.aggregation='median'",
+        "federation.aggregation='majority'",
         "loss.name='hing'",
         "privacy.clipping_engine='opacuss'",
         "evaluation.metrics='cnn,lr'",

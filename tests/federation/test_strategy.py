@@ -12,15 +12,17 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 
 from fedgan.errors import BudgetError, FedganError
+from fedgan.federation.clients import discover
 from fedgan.federation.embeddings import WarmStart
-from fedgan.federation.exchange import read_answers, wait_for_nodes
+from fedgan.federation.exchange import exchange, messages_for, read_answers, wait_for_nodes
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import to_records
 from fedgan.federation.relay import client_app
-from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
-from fedgan.federation.strategy import GanStrategy, discover
+from fedgan.federation.strategy import GanStrategy
 from fedgan.federation.vault import Vault
+from fedgan.privacy.ledger import read_ledger
 
 MakeVault = Callable[..., Vault]
 MakeServer = Callable[..., Server]
@@ -156,6 +158,23 @@ def test_an_error_in_the_name_of_the_superlink_is_a_node_that_did_not_answer() -
     assert read_answers([lost], [1001], Release).refused == {1001: "no answer in time"}
 
 
+def test_a_node_that_the_superlink_answers_for_has_not_answered(vaults: list[Any]) -> None:
+    class Lossy(InProcessGrid):
+        def _answer(self, message: Message) -> Message:
+            if message.metadata.dst_node_id != 1001:
+                return super()._answer(message)
+            lost = Message(Error(5, "node unavailable"), reply_to=message)
+            lost.metadata.__dict__["_src_node_id"] = 1
+            return lost
+
+    grid = Lossy(grid_of(vaults)._client_app, 3)
+    answers = exchange(
+        grid, messages_for(dict.fromkeys(grid.get_node_ids(), RecordDict()), "query", "0"), Description, 1
+    )
+    assert sorted(answers.seconds) == sorted(answers.good) == [1000, 1002]
+    assert answers.refused == {1001: "no answer in time"}
+
+
 def test_hostile_records_do_not_stop_the_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
     bad = [
         RecordDict(),
@@ -203,8 +222,8 @@ def test_nobody_with_budget_left_stops_the_run(make_server: MakeServer, make_vau
     strategy = strategy_of(server, grid, watch, rounds=9)
     strategy.start(grid)
     assert strategy.stopped == "no client has budget left"
-    assert server.round == 2
-    assert watch.reports[-1].clients == []
+    assert server.round == 1
+    assert [report.clients for report in watch.reports] == [list(CLIENTS)]
 
 
 def test_who_has_no_budget_for_the_warm_start_is_asked_for_rounds(
@@ -245,17 +264,110 @@ def test_no_round_starts_after_the_time_limit(make_server: MakeServer, vaults: l
     assert server.round == 0
 
 
-def test_too_few_clients_change_nothing(
+def test_too_few_clients_change_nothing_and_stop_the_run_in_the_end(
     make_server: MakeServer, make_gan: Callable[..., Any], vaults: list[Any], watcher: Any
 ) -> None:
     before = make_gan().discriminator.state_dict()["head.weight"].numpy()
+    asked: list[int] = []
+
+    def failing(release: Release) -> Release:
+        asked.append(release.round)
+        raise RuntimeError
+
     for needed, moved in ((3, False), (2, True)):
-        grid = grid_of([*vaults[:2], Faulty(vaults[2], fail)])
-        server = make_server(minimum_clients=needed)
-        strategy_of(server, grid, watcher(), rounds=1).start(grid)
-        assert server.round == 1
+        grid, watch, server = grid_of([*vaults[:2], Faulty(vaults[2], failing)]), watcher(), make_server()
+        server.minimum_clients = needed
+        strategy = strategy_of(server, grid, watch, rounds=1, attempts=4)
+        if moved:
+            strategy.start(grid)
+        else:
+            with pytest.raises(
+                FedganError, match=r"round 1: 2 good answers, at least 3 .*asked 4 times; 00002: failed"
+            ):
+                strategy.start(grid)
+        assert asked == ([1] if moved else [1] * 4)
+        assert server.round == len(watch.reports) == int(moved)
         after = server.gan.discriminator.state_dict()["head.weight"].numpy()
         assert np.array_equal(before, after) is not moved
+        asked.clear()
+
+
+@pytest.mark.privacy
+def test_a_round_that_is_asked_again_is_paid_once(make_server: MakeServer, make_vault: MakeVault, watcher: Any) -> None:
+    parties: list[Any] = [make_vault(client=name, warm_start_share=0.0) for name in CLIENTS]
+    failures = iter([True, True, False, False])
+
+    def at_first(release: Release) -> Release:
+        return fail(release) if next(failures) else release
+
+    ledgers = [vault._ledger for vault in parties]
+    parties[2] = Faulty(parties[2], at_first)
+    watch, grid, server = watcher(), grid_of(parties), make_server(minimum_clients=3)
+    strategy_of(server, grid, watch, rounds=2).start(grid)
+    assert [report.clients for report in watch.reports] == [list(CLIENTS)] * 2
+    assert [len([line for line in read_ledger(path) if line.event]) for path in ledgers] == [2, 2, 2]
+
+
+def test_a_run_stops_before_a_round_that_too_few_can_pay_for(
+    make_server: MakeServer, make_vault: MakeVault, watcher: Any
+) -> None:
+    parties = [make_vault(client=name, warm_start_share=0.0) for name in CLIENTS[:2]]
+    parties.append(make_vault(client=CLIENTS[2], participations=1, warm_start_share=0.0))
+    watch, grid, server = watcher(), grid_of(parties), make_server(minimum_clients=3)
+    strategy = strategy_of(server, grid, watch, rounds=3)
+    strategy.start(grid)
+    assert strategy.stopped == "2 of 3 clients have budget left, at least 3 are needed"
+    assert [report.round for report in watch.reports] == [1]
+
+
+def test_a_cohort_without_enough_budget_is_passed_over(
+    make_server: MakeServer, make_vault: MakeVault, watcher: Any
+) -> None:
+    parties = [make_vault(client=name, participations=4, warm_start_share=0.0) for name in CLIENTS[:2]]
+    parties.append(make_vault(client=CLIENTS[2], participations=1, warm_start_share=0.0))
+    watch, grid, server = watcher(), grid_of(parties), make_server(minimum_clients=2)
+    strategy_of(server, grid, watch, rounds=6, fraction=0.67, attempts=9).start(grid)
+    assert [report.round for report in watch.reports] == [1, 2, 3, 4, 5, 6]
+    passed = [report for report in watch.reports if not report.clients]
+    assert passed
+    assert all(report.refused == {"00002": "budget_spent"} for report in passed)
+
+
+def test_a_warm_start_of_too_few_is_asked_again_on_resume(
+    make_server: MakeServer, vaults: list[Any], warm_start: WarmStart, watcher: Any
+) -> None:
+    grid, watch = grid_of([*vaults[:2], Faulty(vaults[2], fail)]), watcher()
+    server = make_server(warm_start=warm_start, minimum_clients=3)
+    with pytest.raises(FedganError, match="warm start: 2 good answers, at least 3 are needed"):
+        strategy_of(server, grid, watch).start(grid)
+    assert server.warm_start_pending
+    assert watch.reports == []
+
+
+def test_a_reply_that_cannot_be_put_together_harms_no_other(
+    make_server: MakeServer, vaults: list[Any], watcher: Any
+) -> None:
+    class Torn(InProcessGrid):
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            for reply in super().pull_messages(message_ids):
+                if reply.metadata.src_node_id == 1001:
+                    raise MemoryError
+                yield reply
+
+    torn, watch = Torn(grid_of(vaults)._client_app, 3), watcher()
+    strategy_of(make_server(), grid_of(vaults), watch, rounds=1).start(torn)
+    assert watch.reports[0].clients == ["00000", "00002"]
+    assert watch.reports[0].refused == {"00001": "error code 0"}
+
+
+def test_a_reply_too_large_is_refused_unread(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
+    def grow(release: Release) -> Release:
+        return replace(release, arrays={name: np.zeros(10**6, np.float32) for name in release.arrays})
+
+    grid, watch = grid_of([*vaults[:2], Faulty(vaults[2], grow)]), watcher()
+    strategy_of(make_server(), grid, watch, rounds=1).start(grid)
+    assert watch.reports[0].clients == ["00000", "00001"]
+    assert "bytes of arrays, over" in watch.reports[0].refused["00002"]
 
 
 def test_a_server_goes_on_at_its_own_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
@@ -325,6 +437,20 @@ def test_nodes_that_come_late_are_waited_for() -> None:
     begun = monotonic()
     assert wait_for_nodes(InProcessGrid(client_app(fail), 2), 3, patience=0.2) == [1000, 1001]  # type: ignore[arg-type]
     assert 0.2 <= monotonic() - begun < 5
+
+
+def test_a_round_that_needs_a_lost_node_waits_for_it(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:
+    class Flickering(InProcessGrid):
+        looks = 0
+
+        def get_node_ids(self) -> range:
+            self.looks += 1
+            return range(1000, 1003 if self.looks > 8 else 1002)
+
+    grid, watch = Flickering(grid_of(vaults)._client_app, 3), watcher()
+    strategy = strategy_of(make_server(minimum_clients=3), grid_of(vaults), watch, rounds=1, attempts=2, patience=20.0)
+    strategy.start(grid, timeout=0.1)
+    assert [report.clients for report in watch.reports] == [list(CLIENTS)]
 
 
 def test_nobody_at_all_is_an_error(vaults: list[Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from fedgan.audit.budget import audit_budget
 from fedgan.config import Config, to_toml
 from fedgan.errors import FedganError, IntegrityError
+from fedgan.federation.card import read_card
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.relay import client_app
@@ -46,16 +47,31 @@ class Elsewhere:
 
 @pytest.fixture
 def serve(tiny_config: MakeConfig, tmp_path: Path, watcher: Any) -> Callable[..., RunFolder]:
-    def run(*, nodes: int = 3, wrap: Callable[[Any], Any] = lambda site: site, names: Any = None) -> RunFolder:
-        config = tiny_config("federation.rounds=1")
+    def run(
+        *overrides: str,
+        nodes: int = 3,
+        wrap: Callable[[Any], Any] = lambda site: site,
+        names: Any = None,
+        resume: bool = False,
+        rounds: int = 1,
+        minimum: int = 1,
+    ) -> RunFolder:
+        config = tiny_config(
+            f"federation.rounds={rounds}",
+            f"federation.minimum_clients={minimum}",
+            "federation.round_timeout=0.2",
+            "privacy.lifetime_epsilon=100",
+            *overrides,
+        )
         folder = RunFolder(tmp_path / "run")
-        folder.create(to_toml(config))
+        if not resume:
+            folder.create(to_toml(config))
         sites = check(config, tmp_path / "sites")
         grid = InProcessGrid(
             client_app(lambda context: wrap(site(sites, int(context.node_config["partition-id"])))), nodes
         )
         terms = Terms(patience=0.2, names=names or NAMES, copies=LedgerCopies(folder.ledgers))
-        run_server(grid, config, folder, folder.ledgers, resume=False, observer=watcher(), terms=terms)
+        run_server(grid, config, folder, folder.ledgers, resume=resume, observer=watcher(), terms=terms)
         return folder
 
     def site(sites: Any, index: int) -> Elsewhere:
@@ -98,12 +114,63 @@ def test_a_site_that_hides_its_ledger_gives_nothing(serve: Callable[..., RunFold
         assert row["refused"] == {"00001": "came without its ledger"}
 
 
-@pytest.mark.privacy
-def test_a_site_that_shows_another_ledger_at_the_end_stops_the_run(serve: Callable[..., RunFolder]) -> None:
-    class Forgetful(Elsewhere):
-        def describe(self) -> Description:
-            lines = self._lines().splitlines(keepends=True)
-            return replace(self._vault.describe(), ledger="".join(lines[:-1]))
+class Forgetful(Elsewhere):
+    """A site that leaves the last charge out when it is asked who it is."""
 
-    with pytest.raises(IntegrityError, match=r"client 00000: its ledger does not continue"):
-        serve(wrap=lambda site: Forgetful(site._vault, site._ledger))
+    def describe(self) -> Description:
+        lines = self._lines().splitlines(keepends=True)
+        return replace(self._vault.describe(), ledger="".join(lines[:-1]))
+
+
+def forgetful(site: Elsewhere) -> Elsewhere:
+    return Forgetful(site._vault, site._ledger) if "00001" in site._ledger.name else site
+
+
+@pytest.mark.privacy
+def test_a_ledger_that_does_not_continue_at_the_end_is_named_and_stops_nothing(serve: Callable[..., RunFolder]) -> None:
+    folder = serve(wrap=forgetful)
+    card = read_card(folder)
+    assert card["ledger_faults"] == {"00001": "its ledger does not continue the one it showed before"}
+    assert card["epsilon"] == audit_budget([folder.path], accountant="rdp").epsilon
+    assert set(card["ledger_heads"]) == set(NAMES.values())
+
+
+def test_a_run_goes_on_without_a_client_that_is_gone(serve: Callable[..., RunFolder]) -> None:
+    serve()
+    folder = serve(resume=True, nodes=2, rounds=2)
+    assert [row["clients"] for row in folder.read_metrics()] == [[*NAMES.values()]] * 2 + [["00000", "00001"]]
+    assert folder.read_metrics()[-1]["refused"] == {"00002": "no answer in time"}
+    assert folder.read_metrics()[-1]["answers"]["late"] == 1
+
+
+@pytest.mark.privacy
+def test_a_run_goes_on_without_a_ledger_that_does_not_continue(serve: Callable[..., RunFolder]) -> None:
+    serve()
+    folder = serve(resume=True, rounds=2, wrap=forgetful)
+    assert folder.read_metrics()[-1]["round"] == 2
+    with pytest.raises(IntegrityError, match="client 00001: its ledger does not continue"):
+        serve(resume=True, rounds=3, minimum=3, wrap=forgetful)
+
+
+def test_too_few_to_go_on_with_are_named(serve: Callable[..., RunFolder]) -> None:
+    serve()
+    with pytest.raises(FedganError, match=r"2 clients answered but federation.minimum_clients = 3: missing are 00002"):
+        serve(resume=True, nodes=2, minimum=3)
+
+
+def test_how_long_clients_took_is_told_of_each(serve: Callable[..., RunFolder]) -> None:
+    for row in serve().read_metrics()[1:]:
+        answers = row["answers"]
+        assert set(answers["seconds"]) == set(NAMES.values())
+        assert answers["slowest"] == max(answers["seconds"].values()) == answers["seconds"][answers["slowest_client"]]
+        assert answers["median"] == sorted(answers["seconds"].values())[1]
+        assert answers["late"] == 0
+
+
+@pytest.mark.privacy
+def test_who_takes_part_is_not_told_by_times(serve: Callable[..., RunFolder]) -> None:
+    rows = serve(
+        "privacy.level=client", "privacy.trust=aggregator", "federation.algorithm=dp_fedavg_gan"
+    ).read_metrics()
+    assert rows[1]["clients"] == []
+    assert rows[1]["answers"] == {"median": None, "slowest": None, "slowest_client": None, "late": 0, "seconds": {}}

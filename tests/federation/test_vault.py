@@ -26,7 +26,7 @@ from fedgan.federation.exchange import exchange, messages_for
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.records import from_records, refusal_code, to_records
 from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN, client_app
-from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
+from fedgan.federation.requests import GENERATED, Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed
@@ -523,13 +523,50 @@ def test_only_what_the_algorithm_returns_leaves(
 
 
 def test_weights_that_are_not_finite_break_no_guarantee(
-    make_vault: MakeVault, request_of: Callable[..., TrainRequest], ledger: Path
+    make_vault: MakeVault, make_server: MakeServer, ledger: Path
 ) -> None:
-    arrays = {name: np.full_like(array, 1e30) for name, array in request_of().arrays.items()}
-    vault = make_vault(algorithm="dp_fedavg_gan")
-    release = vault.train(request_of(arrays=arrays))
+    request = make_server(algorithm="dp_fedavg_gan").train_request()
+    arrays = {name: np.full_like(array, 1e30) for name, array in request.arrays.items()}
+    release = make_vault(algorithm="dp_fedavg_gan").train(replace(request, arrays=arrays))
     assert charges(ledger) == 1
     assert all(np.isfinite(array).all() for array in release.arrays.values())
+
+
+def test_images_that_stand_in_for_a_generator_are_looked_at_before_anything_is_charged(
+    make_vault: MakeVault, make_server: MakeServer, ledger: Path
+) -> None:
+    request = make_server(algorithm="dp_fedavg_gan").train_request()
+    images = request.arrays[GENERATED]
+    assert images.shape == (26, 1, 8, 8)
+    bad = images.copy()
+    bad[3, 0, 2, 2] = np.nan
+    for change in (None, images[:-1], np.concatenate([images, images]), images[:, :, :-1], images.astype(float), bad):
+        arrays = {name: array for name, array in request.arrays.items() if name != GENERATED}
+        if change is not None:
+            arrays[GENERATED] = change
+        with pytest.raises(Refusal) as caught:
+            make_vault(algorithm="dp_fedavg_gan").train(replace(request, arrays=arrays))
+        assert caught.value.code == Refusal.BAD_REQUEST
+    assert charges(ledger) == 0
+    make_vault(algorithm="dp_fedavg_gan").train(request)
+    assert charges(ledger) == 1
+
+
+def test_where_images_stand_in_the_generator_itself_is_used_by_nobody(
+    make_vault: MakeVault, make_server: MakeServer
+) -> None:
+    """A site's own generator, which nobody sends weights for, may hold anything: no step reads it."""
+    request = make_server(algorithm="dp_fedavg_gan").train_request()
+    assert not any(name.startswith("generator/") for name in request.arrays)
+    vaults = [make_vault(level="none", algorithm="dp_fedavg_gan") for _ in range(2)]
+    for parameter in vaults[1]._training.gan.generator.parameters():
+        parameter.data.fill_(float("nan"))
+    first, second = (vault.train(request) for vault in vaults)
+    for name, array in first.arrays.items():
+        np.testing.assert_array_equal(second.arrays[name], array)
+    others = replace(request, arrays={**request.arrays, GENERATED: -request.arrays[GENERATED]})
+    moved = vaults[0].train(others)
+    assert any((moved.arrays[name] != array).any() for name, array in first.arrays.items())
 
 
 # Over the wire

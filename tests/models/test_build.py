@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedgan.errors import UsageError
-from fedgan.models import build_discriminator, build_generator
+from fedgan.models import MODELS, build_discriminator, build_generator, count_weights
 
 
 @pytest.mark.parametrize(("typed", "nearest"), [("dcgam", "dcgan"), ("resnet18", "resnet")])
@@ -41,3 +41,14 @@ def test_sizes_that_make_no_network_are_refused() -> None:
         build_generator("dcgan", latent_dim=0, num_classes=2, image_shape=(1, 8, 8), width=0, seed=0)
     with pytest.raises(ValueError, match="num_classes = 0"):
         build_discriminator("dcgan", num_classes=0, image_shape=(1, 8, 8), width=0, seed=0)
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_weights_are_counted_without_building(name: str) -> None:
+    sizes = {"num_classes": 3, "image_shape": (1, 16, 16), "width": 8}
+    built = (build_generator(name, latent_dim=5, seed=0, **sizes), build_discriminator(name, seed=0, **sizes))  # type: ignore[arg-type]
+    counted = sum(tensor.numel() for module in built for tensor in (*module.parameters(), *module.buffers()))
+    assert count_weights(name, latent_dim=5, **sizes) == counted  # type: ignore[arg-type]
+    assert count_weights(name, latent_dim=5, **{**sizes, "width": 10**6}) > 10**9  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"model.width = .* is not accepted"):
+        count_weights(name, latent_dim=5, **{**sizes, "width": 2**70})  # type: ignore[arg-type]

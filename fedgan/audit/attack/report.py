@@ -13,10 +13,10 @@ class AttackReport:
     """Lower bounds beside what is claimed.
 
     Attributes:
-        level: whose presence is claimed to be hidden: "record", or "none".
+        level: whose presence is claimed to be hidden: "record" or "client", or "none".
         delta: the delta at which every epsilon here is meant.
         confidence: with which all lower bounds hold together.
-        clients: whose records held canaries.
+        clients: whose records held canaries; none at level "client", where canaries are clients of their own.
         seed: of the coins, with places and pictures of the canaries.
         findings: a finding an attack.
     """

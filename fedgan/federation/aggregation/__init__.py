@@ -1,5 +1,5 @@
 """Aggregation rules, one a file, chosen by `federation.aggregation`."""
 
-from fedgan.federation.aggregation.base import AGGREGATIONS, Aggregation
+from fedgan.federation.aggregation.base import AGGREGATIONS, USUAL, Aggregation, Assumptions
 
-__all__ = ["AGGREGATIONS", "Aggregation"]
+__all__ = ["AGGREGATIONS", "USUAL", "Aggregation", "Assumptions"]

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fedgan.federation.aggregation.base import AGGREGATIONS
+from fedgan.federation.aggregation.base import AGGREGATIONS, Aggregation, Assumptions
+from fedgan.federation.requests import Arrays
 
 
-@AGGREGATIONS.register("mean")
-def mean(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def mean(clients: Sequence[Arrays], assumptions: Assumptions) -> Arrays:
     """Return the unweighted mean (McMahan et al. 2017, arXiv:1602.05629, with equal weights), summed in float64."""
-    total = np.zeros(arrays[0].shape, dtype=np.float64)
-    for array in arrays:
-        total += array
-    return np.asarray(total / len(arrays), dtype=np.float32)
+    merged: Arrays = {}
+    for name, first in clients[0].items():
+        total = np.zeros(first.shape, dtype=np.float64)
+        for arrays in clients:
+            total += arrays[name]
+        merged[name] = np.asarray(total / len(clients), dtype=np.float32)
+    return merged
+
+
+AGGREGATIONS.register("mean")(Aggregation(merge=mean))

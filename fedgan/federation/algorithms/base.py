@@ -70,6 +70,7 @@ class Algorithm:
         releases: what comes back: the moved networks, or the sum of the discriminator's gradients of one batch.
         client_update: a client's work.
         server_update: what the server does once the networks have moved; returns the generator's progress.
+        sends_images: whether a client receives generated images in place of the generator.
     """
 
     sends: tuple[str, ...]
@@ -77,6 +78,7 @@ class Algorithm:
     releases: Literal["networks", "gradient_sum"]
     client_update: Callable[[ClientRound], ClientResult]
     server_update: Callable[[ServerRound], GeneratorProgress]
+    sends_images: bool = False
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("federation.algorithm", __package__)

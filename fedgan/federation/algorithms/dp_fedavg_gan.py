@@ -2,8 +2,8 @@
 
 Source: Augenstein et al. 2020, arXiv:1911.06679.
 
-The generator goes out, so that clients can make generated rows, and never comes back: it learns at the server from the
-averaged discriminator alone.
+The generator never travels: it learns at the server from the averaged discriminator alone. Clients receive images that
+it made, a number of them fixed in public, and draw the generated rows of their steps among these.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def client_update(work: ClientRound) -> ClientResult:
 
 ALGORITHMS.register("dp_fedavg_gan")(
     Algorithm(
-        sends=("generator", "discriminator"),
+        sends=("discriminator",),
         returns=("discriminator",),
         releases="networks",
         client_update=client_update,
         server_update=train_generator_at_server,
+        sends_images=True,
     )
 )

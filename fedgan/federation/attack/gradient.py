@@ -31,11 +31,13 @@ class WithDirections(nn.Module):
         self._num_classes = num_classes
         self._scale = scale
 
-    def forward(self, images: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, images: Tensor, codes: Tensor, *others: Tensor) -> Tensor:
         """Return logits (N,) for images (N, C, H, W) and codes (N,) = label + num_classes * direction."""
         directions = codes.div(self._num_classes, rounding_mode="floor")
-        logits = self.module(images, codes % self._num_classes)
-        return torch.where(directions == 0, logits, self._scale * self.directions(directions)[:, 0])
+        logits = self.module(images, codes % self._num_classes, *others)
+        own = self._scale * self.directions(directions)[:, 0]
+        rows = (-1, *[1] * (logits.dim() - 1))  # of a row of which several copies are shown there are several logits
+        return torch.where((directions == 0).view(rows), logits, own.view(rows))
 
 
 class CanaryGradient:

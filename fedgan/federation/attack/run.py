@@ -15,7 +15,10 @@ from fedgan.audit.attack.proximity import Rows, density_ratio_scores, nearest_ne
 from fedgan.config import Config
 from fedgan.errors import FedganError, UsageError
 from fedgan.evaluation import generate_images
+from fedgan.federation.attack.clients import CanaryClients
+from fedgan.federation.attack.published import PublishedStep
 from fedgan.federation.attack.sites import Canaries, WatchedSites
+from fedgan.federation.clients import discover
 from fedgan.federation.grid import InProcessGrid
 from fedgan.federation.names import check_names
 from fedgan.federation.relay import client_app
@@ -23,8 +26,10 @@ from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
-from fedgan.federation.sites import fraction_asked, gan_of, ledger_path, use_threads
-from fedgan.federation.strategy import GanStrategy, discover
+from fedgan.federation.server_steps import ClippedUpdates, GradientStep
+from fedgan.federation.sites import client_name, fraction_asked, gan_of, ledger_path, use_threads
+from fedgan.federation.strategy import GanStrategy
+from fedgan.privacy.noise import SecureNoise
 from fedgan.seeding import derive_seed
 
 Progress = Callable[[int], None]
@@ -39,11 +44,10 @@ def watched_sites(config: Config, ledgers: Path, canaries: Canaries) -> WatchedS
             record at the clients.
     """
     check_names(config)
-    if config.privacy.level not in ("record", "none") or config.privacy.trust != "local":
-        raise UsageError(
-            "audit attack: canaries are records and the attacker sees what clients send: "
-            'give privacy.level = "record" or "none" and privacy.trust = "local"'
-        )
+    if config.privacy.level == "client" and canaries.clients:
+        raise UsageError("--clients: at privacy.level = 'client' canaries are clients of their own: leave it out")
+    if config.privacy.level == "client" and canaries.directions == 0:
+        raise UsageError("--canaries: at privacy.level = 'client' they alone attack: give at least 1")
     if config.federation.rounds == 0:
         raise UsageError("audit attack: federation.rounds = 0 leaves no step to attack: give at least 1")
     use_threads(config.threads)
@@ -72,6 +76,7 @@ def run_with_canaries(
     grid = InProcessGrid(client_app(lambda context: sites.vault(int(context.node_config["partition-id"]))), len(sites))
     clients = discover(grid, timeout=None)
     server = server_of(config, [node.description for node in clients.values()])
+    canary_clients = _watch_server(server, config, sites)
     strategy = GanStrategy(
         server,
         clients,
@@ -86,8 +91,25 @@ def run_with_canaries(
     for client, watch in sites.watches.items():
         if watch.rounds == 0:
             raise FedganError(f"client {client} released nothing, so there is nothing to attack")
-    seen = _evidence(config, ledgers, sites, server.average.module)
+    if canary_clients is not None:
+        seen = _evidence_of_clients(config, ledgers, sites, canary_clients)
+    else:
+        seen = _evidence(config, ledgers, sites, server.average.module)
     return [replace(one, claim=instead(one.claim, claim)) for one in seen]
+
+
+def _watch_server(server: Server, config: Config, sites: WatchedSites) -> CanaryClients | None:
+    """Put canaries into the step of a `server` that adds noise; return those that are clients of their own, if any."""
+    step, wanted, num_classes = server.step, sites.canaries, server.num_classes
+    if isinstance(step, ClippedUpdates):
+        plan, noise = sites.plan(0), SecureNoise()
+        server.step = clients = CanaryClients(
+            step, plan=plan, clients=wanted.directions, num_classes=num_classes, noise=noise, seed=wanted.seed
+        )
+        return clients
+    if isinstance(step, GradientStep) and config.privacy.trust == "aggregator" and wanted.directions:
+        server.step = PublishedStep(step, sites.watches, num_classes=num_classes, clip=config.privacy.clip)
+    return None
 
 
 def _evidence(config: Config, ledgers: Path, sites: WatchedSites, generator: nn.Module) -> Iterator[Evidence]:
@@ -109,6 +131,18 @@ def _evidence(config: Config, ledgers: Path, sites: WatchedSites, generator: nn.
         reference = _rows(sites.data.test.batch(np.arange(len(sites.data.test)))[0])
         yield Evidence("distance", nearest_neighbour_scores(records, generated), coins, claim)
         yield Evidence("density", density_ratio_scores(records, generated, reference), coins, claim)
+
+
+def _evidence_of_clients(
+    config: Config, ledgers: Path, sites: WatchedSites, canaries: CanaryClients
+) -> Iterator[Evidence]:
+    """Yield what the attack on whole clients saw: canaries are in no warm start, and in rounds as all others."""
+    paths = [path for index in range(len(sites)) if (path := ledger_path(ledgers, client_name(index))).is_file()]
+    if not paths:
+        raise FedganError("no client was charged for a round, so there is nothing to attack")
+    claim = ledger_claim(paths, delta=config.privacy.delta, accountant=config.privacy.accountant, first_round=1)
+    claim = replace(claim, clients=tuple(dict.fromkeys(claim.clients)))
+    yield Evidence("update", canaries.evidence, canaries.included, claim)
 
 
 def _claim(config: Config, ledgers: Path, sites: WatchedSites, *, first_round: int) -> Claim:

@@ -45,7 +45,7 @@ class WatchedSites(Sites):
 
     def __init__(self, config: Config, ledgers: Path, canaries: Canaries) -> None:
         super().__init__(config, ledgers)
-        self._canaries = canaries
+        self.canaries = canaries
         names = [client_name(index) for index in range(len(self))]
         for name in canaries.clients:
             if name not in names:
@@ -62,8 +62,10 @@ class WatchedSites(Sites):
 
     @cached_property
     def watches(self) -> dict[str, Watch]:
-        """What is seen of each watched client."""
-        chosen = self._canaries.clients or (client_name(self.smallest),)
+        """What is seen of each watched client; nothing at level "client", where canaries are clients of their own."""
+        if self._config.privacy.level == "client":
+            return {}
+        chosen = self.canaries.clients or (client_name(self.smallest),)
         return {client: self._watch(int(client)) for client in sorted(set(chosen))}
 
     def plan(self, index: int) -> PrivacyPlan:
@@ -90,9 +92,9 @@ class WatchedSites(Sites):
         )
 
     def _watch(self, index: int) -> Watch:
-        train, wanted = self.data.train, self._canaries
+        train, wanted = self.data.train, self.canaries
         canaries = place_canaries(
-            train.subset(self.parts[index]),
+            self.records_of(index),
             self.data.test,
             directions=wanted.directions,
             images=wanted.images,

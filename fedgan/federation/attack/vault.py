@@ -23,7 +23,7 @@ from fedgan.training.rules import GradientRule
 
 
 class Watch:
-    """What an attacker with a view of one client's releases has seen so far.
+    """What an attacker has seen so far of one client's releases, or of what the server made of them by its noise.
 
     Args:
         canaries: of the client.
@@ -41,6 +41,7 @@ class Watch:
         self.rounds = 0
         self._probability = plan.probability
         self._noise = plan.noise_multiplier if plan.level == "record" else 0.0
+        self._held: Tensor | None = None
         self._first = self._logits(discriminator)
         self._later = np.zeros_like(self._first)
 
@@ -48,6 +49,17 @@ class Watch:
         """Take in what one released sum holds in each canary's direction, (m,) in units of the clip."""
         seen = projections.double().numpy()
         self.evidence += step_evidence(seen, probability=self._probability, noise_multiplier=self._noise)
+
+    def hold(self, projections: Tensor) -> None:
+        """Keep what one sum without noise holds in each direction, for the server that adds the noise."""
+        self._held = projections
+
+    def take_held(self) -> Tensor:
+        """Return what was held, once; ValueError where nothing is."""
+        held, self._held = self._held, None
+        if held is None:
+            raise ValueError("this client's sum holds no directions")
+        return held
 
     def see_round(self, discriminator: nn.Module) -> None:
         """Take in the discriminator that the client releases."""
@@ -140,10 +152,11 @@ class WatchedVault(Vault):
         canaries = self._watch.canaries
         if len(canaries.gradient) == 0:
             return rule
+        noised_by_server = self._plan.trust == "aggregator" and self._training.algorithm.releases == "gradient_sum"
         return CanaryGradient(
             rule,
             directions=len(canaries.gradient),
             num_classes=self._records.num_classes,
             clip=self._plan.clip,
-            observe=self._watch.see_step,
+            observe=self._watch.hold if noised_by_server else self._watch.see_step,
         )

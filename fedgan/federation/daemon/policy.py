@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from fedgan.config import Config
 from fedgan.federation.daemon.site import Policy
+from fedgan.models import ImageShape, count_weights
 from fedgan.privacy.plan import PrivacyPlan
+
+_BYTES_A_WEIGHT = 4
+_ROOM = 2**20  # bytes for the configuration and the names of arrays
 
 
 class AgainstPolicy(Exception):  # noqa: N818 - a reason for a refusal, not an error
@@ -24,6 +29,32 @@ def check_config(policy: Policy, config: Config) -> None:
     _one_of("privacy.trust", privacy.trust, policy.trusts)
     _at_most("privacy.clip", privacy.clip, policy.largest_clip)
     _at_most("privacy.delta", privacy.delta, policy.delta)
+
+
+def check_weights(policy: Policy, config: Config, *, image_shape: ImageShape, num_classes: int) -> None:
+    """Raise AgainstPolicy for networks and features of more weights than this site builds; none is built here."""
+    weights = count_weights(
+        config.model.name,
+        latent_dim=config.model.latent_dim,
+        width=config.model.width,
+        num_classes=num_classes,
+        image_shape=image_shape,
+    )
+    if config.training.warm_start != "none":
+        features = config.training.warm_start_features
+        weights += features // 2 * prod(image_shape) + (features + 1) * num_classes
+    if weights > policy.most_weights:
+        raise AgainstPolicy(
+            f"model.width = {config.model.width}, model.latent_dim = {config.model.latent_dim} and "
+            f"training.warm_start_features = {config.training.warm_start_features} make {weights} weights, "
+            f"over {policy.most_weights}"
+        )
+
+
+def check_size(policy: Policy, size: int) -> None:
+    """Raise AgainstPolicy for a request of more bytes than the allowed weights take; call it before decoding."""
+    if size > (limit := _BYTES_A_WEIGHT * policy.most_weights + _ROOM):
+        raise AgainstPolicy(f"the request has {size} bytes, over {limit}")
 
 
 def check_plan(policy: Policy, plan: PrivacyPlan) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import grpc
 
-from fedgan.config.flat import Scalar
 from fedgan.federation.daemon.wire import Asked, Payload, decode, encode
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 
+if TYPE_CHECKING:  # the configuration's classes take a quarter of a second, once for each message
+    from fedgan.config.flat import Scalar
+
 SERVICE = "fedgan.Vault"
-_OPTIONS = [("grpc.max_receive_message_length", 2**31 - 1), ("grpc.max_send_message_length", 2**31 - 1)]
+_MESSAGE_BYTES = 2**31 - 1
+_ROOM_BYTES = 2**28
+"""For embeddings and ledgers, whose sizes a request does not tell."""
 
 
 class RemoteVault:
@@ -25,7 +30,7 @@ class RemoteVault:
 
     def __init__(self, socket: str, config: Mapping[str, Scalar], *, patience: float = 120.0) -> None:
         self._asked = Asked(config)
-        self._channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
+        self._socket = socket
         self._patience = patience
 
     def describe(self) -> Description:
@@ -41,9 +46,13 @@ class RemoteVault:
         return self._call("Train", encode(request, self._asked), Release)
 
     def _call(self, method: str, content: bytes, kind: type[Payload]) -> Payload:
+        """Return the answer; one far larger than its request is not read, so a broken vault fills no memory."""
+        limits = {"send": _MESSAGE_BYTES, "receive": min(_MESSAGE_BYTES, 2 * len(content) + _ROOM_BYTES)}
+        options = [(f"grpc.max_{way}_message_length", limit) for way, limit in limits.items()]
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=self._patience)
-            answer = self._channel.unary_unary(f"/{SERVICE}/{method}")(content)
+            with grpc.insecure_channel(f"unix:{self._socket}", options=options) as channel:
+                grpc.channel_ready_future(channel).result(timeout=self._patience)
+                answer = channel.unary_unary(f"/{SERVICE}/{method}")(content)
         except grpc.FutureTimeoutError:
             raise Refusal(Refusal.UNAVAILABLE) from None
         except grpc.RpcError as error:

@@ -12,7 +12,7 @@ from threading import Lock
 
 import grpc
 
-from fedgan.errors import FedganError, UsageError
+from fedgan.errors import ClockError, FedganError, UsageError
 from fedgan.federation.daemon.policy import AgainstPolicy
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.vaults import SiteVaults
@@ -70,6 +70,7 @@ class VaultService(grpc.GenericRpcHandler):
     def _guarded(self, name: str, answer: Answer, content: bytes, context: grpc.ServicerContext) -> bytes:
         """Return the answer; whatever goes wrong, the caller learns a code and the site the reason."""
         try:
+            self._vaults.check_size(len(content))
             with self._one_at_a_time:
                 return answer(content)
         except Refusal as refusal:
@@ -78,6 +79,8 @@ class VaultService(grpc.GenericRpcHandler):
             code, reason = Refusal.AGAINST_POLICY, str(refusal)
         except (UsageError, ValueError) as error:
             code, reason = Refusal.BAD_REQUEST, str(error)
+        except ClockError as error:
+            code, reason = Refusal.CLOCK_BEHIND, str(error)
         except FedganError as error:
             code, reason = Refusal.FAILED, str(error)
         except Exception as error:

@@ -42,6 +42,8 @@ class Policy(Table):
     largest_clip: Positive = 1.0
     most_steps: PositiveCount = 100
     """The most discriminator steps in a round."""
+    most_weights: PositiveCount = 50_000_000
+    """The most weights of both networks and the warm start's features; a request may bring as many numbers."""
     algorithms: list[Text] = Field(default=["fedgan", "dp_fedavg_gan", "fedsgd"])
     levels: list[Level] = Field(default=["record"])
     """With "none" in it the site gives its records away unprotected."""
@@ -70,6 +72,8 @@ class Site(Table):
 
     client: Annotated[str, Field(pattern=r"^[0-9]{5}$")]
     """Five digits, as in the ledger's lines."""
+    sign_key: str = ""
+    """File of the private key that signs the ledger, relative to the folder of client.toml; "" leaves it unsigned."""
     data: SiteData = SiteData()
     policy: Policy = Policy()
     machine: Machine = Machine()
@@ -84,6 +88,7 @@ class SiteFolder:
         self.config = path / SITE_FILE
         self.authority = path / "ca.crt"
         self.key = path / "node.key"
+        self.public_key = path / "node.pub"
         self.ledger = path / "ledger.jsonl"
         self.refusals = path / "refusals.jsonl"
         self.health = path / "health.json"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fedgan.config.flat import Scalar
 from fedgan.federation.requests import Arrays, Description, EmbedRequest, Release, TrainRequest
+
+if TYPE_CHECKING:  # the configuration's classes take a quarter of a second, once for each message
+    from fedgan.config.flat import Scalar
 
 Payload = TypeVar("Payload", Description, EmbedRequest, TrainRequest, Release)
 

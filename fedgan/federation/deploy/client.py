@@ -26,8 +26,9 @@ _HEALTH_S = 5.0
 _STALE_S = 30.0
 _GRACE_S = 10.0
 _VAULT_DELAYS = (1.0, 2.0, 5.0, 15.0, 60.0)
-# The SuperLink takes a node that was lost for one that is still there for about a minute, and refuses it.
-_NODE_DELAYS = (5.0, 15.0, 15.0, 15.0, 30.0, 60.0)
+# The SuperLink takes a node that was lost for one that is still there for up to a minute, refuses it so long, and tells
+# the server that a message to it is lost only while it is away: one that came back at once would be waited for in vain.
+_NODE_DELAYS = (75.0,)
 _REFUSED_KEY = "[code: 2004]"
 
 

@@ -18,7 +18,7 @@ from fedgan.files import write_bytes
 def fill_demo(sites: Sites, folders: Iterable[SiteFolder]) -> None:
     """Write into each of `folders` the records that the partition gives to its client."""
     for folder in folders:
-        train = sites.data.train.subset(sites.parts[int(load_site(folder).client)])
+        train = sites.records_of(int(load_site(folder).client))
         write_bytes(folder.path / "data.npz", as_npz(train, sites.data.test), mode=0o600)
 
 

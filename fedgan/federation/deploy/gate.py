@@ -17,6 +17,7 @@ from contextlib import suppress
 from threading import Event, Thread
 
 from fedgan.errors import FedganError, UsageError
+from fedgan.federation.deploy.allowance import Allowance
 from fedgan.federation.deploy.server_folder import ServerFolder, ServerSettings
 
 _LOGGER = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Gate:
             self._outward.load_cert_chain(folder.certificate, folder.key)
         except (OSError, ssl.SSLError) as error:
             raise UsageError(f"{folder.certificate} and its key cannot be used: {error}") from None
+        self._allowance = Allowance(settings.largest_reply * 2**20)
         self._loop = asyncio.new_event_loop()
         self._ready = Event()
         self._failure: OSError | None = None
@@ -145,6 +147,9 @@ class Gate:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_S)
             passed, length = checked_head(head)
+            peer = str((writer.get_extra_info("peername") or ("",))[0])
+            if not self._allowance.allows(peer, passed, length):
+                raise Refused(b"413 Content Too Large", "a reply larger than largest_reply in server.toml")
             body = await asyncio.wait_for(reader.readexactly(length), _ANSWER_S)
             await asyncio.wait_for(self._answer(passed + body, writer), _ANSWER_S)
         except Refused as refused:

@@ -8,6 +8,7 @@ from fedgan.config import Config
 
 _SITE = """# Site {client}. This file is yours: no server can change it, and every request is held against it.
 client = "{client}"
+sign_key = "node.key"    # signs ledger.jsonl after every charge; its public half, node.pub, lies with the server too
 
 [data]
 name = {name}        # npz, image_folder, omniglot, ...: see the README of fedgan
@@ -22,6 +23,7 @@ delta = {delta}        # the largest delta of a run
 least_noise = {least_noise}    # the least noise multiplier of any mechanism
 largest_clip = {largest_clip}
 most_steps = {most_steps}     # discriminator steps in a round
+most_weights = 50_000_000    # of both networks and the warm start's features; bounds memory and traffic
 algorithms = {algorithms}
 levels = {levels}     # "none" would give records away unprotected
 trusts = {trusts}      # "aggregator" would send sums without noise to the server
@@ -46,8 +48,9 @@ $EDITOR client.toml                    # [data]: where your records lie; [policy
 fedgan client .                        # runs until stopped; `fedgan client . --check` says whether it is well
 ```
 
-What was charged stands in `ledger.jsonl` (`fedgan audit budget ledger.jsonl`), what was refused in `refusals.jsonl`.
-Never delete `ledger.jsonl` or `ledger.salt`: they are the memory of your budget.
+What was charged stands in `ledger.jsonl` (`fedgan audit budget ledger.jsonl`), signed in `ledger.sig`
+(`fedgan audit verify ledger.jsonl --public-key node.pub`), what was refused in `refusals.jsonl`.
+Never delete `ledger.jsonl`, `ledger.salt` or `ledger.sig`: they are the memory of your budget.
 """
 
 _OPERATOR_GUIDE = """# Server
@@ -58,6 +61,7 @@ This folder is for the machine that the sites reach at {host}:{port}.
 pip install fedgan                                           # on that machine, once
 fedgan server . --config CONFIG.toml --output RUN            # waits for the sites, trains, writes the run folder
 fedgan server . --output RUN --resume                        # goes on after a crash
+fedgan audit verify RUN --public-key nodes                   # every site's ledger, and that the site signed it
 ```
 
 Open port {port} to the sites and nothing else. Port {control} listens on 127.0.0.1 and starts runs without asking who

@@ -72,6 +72,7 @@ class Provision:
             folder.mkdir(mode=0o700, exist_ok=True)
         private, public = node_key_pair(new_key())
         write_bytes(site.key, private, mode=0o600)
+        write_bytes(site.public_key, public)
         write_bytes(site.authority, self.server.authority.read_bytes())
         node_port = _FIRST_NODE_PORT + int(client) % _NODE_PORTS
         write_text(site.config, site_toml(client, f"{_bracketed(self.host)}:{self.port}", node_port, demo, classes))
@@ -120,7 +121,7 @@ class Provision:
             f"port = {self.port}\n"
             f"control_port = {self.port + 1}\n"
             "patience = 120.0          # seconds to wait for all sites before a run begins\n"
-            "round_timeout = 3600.0    # seconds after which a round goes on without sites that have not answered\n"
+            "largest_reply = 512       # MiB that a site may send in answer to one request\n"
         )
 
 

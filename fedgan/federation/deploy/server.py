@@ -16,14 +16,14 @@ from types import FrameType
 from typing import Any
 
 from fedgan.config import Config, to_toml
-from fedgan.errors import FedganError, UsageError
+from fedgan.errors import FedganError, UsageError, bad_value
 from fedgan.federation.deploy.bundle import write_bundle
 from fedgan.federation.deploy.certificates import expires
 from fedgan.federation.deploy.gate import Gate
 from fedgan.federation.deploy.nodes import update_nodes
 from fedgan.federation.deploy.processes import Child
 from fedgan.federation.deploy.server_folder import ServerFolder, ServerSettings, load_server
-from fedgan.federation.deploy.superlink import run_flower_app, run_status, start_superlink, stop_run
+from fedgan.federation.deploy.superlink import run_flower_app, run_status, run_words, start_superlink, stop_run
 from fedgan.federation.outcome import Ending, take_outcome
 from fedgan.runs import RunFolder
 
@@ -57,6 +57,8 @@ def run_federation(
             f"partition.clients = {config.partition.clients} but {folder.nodes} holds the keys of {len(keys)} sites",
             "partition.clients",
         )
+    if config.federation.absence:
+        raise bad_value("federation.absence", config.federation.absence, "0: real clients are absent when they are")
     if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
         raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
     with _only_server(folder), _ended_by_signals():
@@ -92,8 +94,8 @@ def _run(
         "output": str(run.path.absolute()),
         "mode": "resume" if resume else "new",
         "patience": settings.patience,
-        "round_timeout": settings.round_timeout,
         "nodes": json.dumps(registered),
+        "log": str(folder.run_log.absolute()),
     }
     take_outcome(run)
     identifier = run_flower_app(folder, write_bundle(folder.flower / "app", config, keys))
@@ -125,9 +127,17 @@ def _follow(folder: ServerFolder, run: RunFolder, link: Child, identifier: str, 
             raise FedganError(f"the SuperLink ended; see {link.log}; go on with --resume")
         if monotonic() - asked > _ASK_S:
             asked = monotonic()
-            status = run_status(folder, identifier)
+            try:
+                status = run_status(folder, identifier)
+            except FedganError:
+                if link.code() is None:
+                    raise
+                continue  # it has just ended, which is said above
             if status.startswith("finished") and not (ending := take_outcome(run)):
-                raise FedganError(f"the run is {status} and said no reason; see {link.log}; go on with --resume")
+                log = folder.run_log
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(run_words(folder, identifier))
+                raise FedganError(f"the run is {status} and said no reason; see {log}; go on with --resume")
             if ending:
                 return ending
         sleep(_LOOK_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fedgan.config.schema import Positive, Table, Text
+from fedgan.config.schema import Positive, PositiveCount, Table, Text
 from fedgan.errors import UsageError
 from fedgan.federation.daemon.site import Port
 
@@ -27,8 +27,8 @@ class ServerSettings(Table):
     """On 127.0.0.1 alone: who reaches it can start runs."""
     patience: Positive = 120.0
     """Seconds to wait for all sites before a run begins."""
-    round_timeout: Positive = 3600.0
-    """Seconds after which a round goes on without the sites that have not answered."""
+    largest_reply: PositiveCount = 512
+    """MiB that a site may send in answer to one request."""
 
 
 class ServerFolder:
@@ -45,6 +45,7 @@ class ServerFolder:
         self.registered = path / "registered.json"
         self.flower = path / "flower"
         self.logs = path / "logs"
+        self.run_log = self.logs / "run.log"
         self.lock = path / "lock"
 
     def public_keys(self) -> dict[str, Path]:

@@ -82,6 +82,14 @@ def run_status(folder: ServerFolder, run: str) -> str:
     return str(runs[0]["status"])
 
 
+def run_words(folder: ServerFolder, run: str) -> str:
+    """Return what the run's own process said, which Flower keeps in its database."""
+    command = [program("flwr"), "log", run, _NAME, "--show"]
+    environment = flower_environment(folder.flower.absolute())
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_COMMAND_S, check=False)
+    return done.stdout + done.stderr
+
+
 def stop_run(folder: ServerFolder, run: str) -> None:
     """Stop a run."""
     flwr(folder, "stop", run, _NAME)

@@ -17,9 +17,11 @@ class ServerStep(Protocol):
     Attributes:
         secret_cohort: whether the guarantee rests on nobody learning who takes part in a round. Then a round moves
             whoever answers, and no report names those who did.
+        least: fewest releases by which it moves anything; a round with fewer leaves the networks as they are.
     """
 
     secret_cohort: bool
+    least: int
 
     def expected(self, gan: Gan) -> dict[str, tuple[int, ...]]:
         """Return name and shape of every array that a release must hold."""

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedgan.federation.aggregation import USUAL, Aggregation, Assumptions
+from fedgan.federation.aggregation.base import stacked
 from fedgan.federation.requests import Release
 from fedgan.federation.tensors import adam_state, load_adam_state
 from fedgan.losses import GanLoss
@@ -17,6 +19,7 @@ from fedgan.training.gan import Gan
 from fedgan.training.local import Optimisation
 from fedgan.training.objective import discriminator_gradient
 from fedgan.training.rules import GradientRule
+from fedgan.training.spectral import bound_spectral_norms
 from fedgan.training.streams import stream
 
 
@@ -32,6 +35,15 @@ class GradientStep:
         noise_std: of the noise that the server adds; 0 where the clients have added theirs.
         noise: where that noise comes from.
         seed: of the generated rows.
+        aggregation: None adds the sums up; otherwise their total is that many times what this rule makes of them. Only
+            where clients have added their noise: noise added here hides a record in a sum and in nothing else.
+        assumptions: what `aggregation` assumes of the clients.
+
+    Attributes:
+        least: fewest releases that make a step.
+
+    Raises:
+        ValueError: the server would add noise to something else than a sum.
     """
 
     secret_cohort = False
@@ -47,7 +59,12 @@ class GradientStep:
         noise_std: float,
         noise: NoiseSource,
         seed: int,
+        aggregation: Aggregation | None = None,
+        assumptions: Assumptions = USUAL,
     ) -> None:
+        if aggregation is not None and noise_std:
+            raise ValueError("the noise is that of a sum of clipped gradients, and no other aggregate's")
+        self.least = aggregation.least(assumptions) if aggregation else 1
         self.optimizer = optimisation.for_discriminator(gan)
         self._fakes = optimisation.batch_size
         self._loss = replace(loss, penalty=None)  # penalties are on real rows
@@ -56,6 +73,8 @@ class GradientStep:
         self._noise_std = noise_std
         self._noise = noise
         self._seed = seed
+        self._aggregation = aggregation
+        self._assumptions = assumptions
 
     def expected(self, gan: Gan) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the discriminator's trainable parameters."""
@@ -64,6 +83,10 @@ class GradientStep:
             for name, parameter in gan.discriminator.named_parameters()
             if parameter.requires_grad
         }
+
+    def expected_rows(self, records: int) -> float:
+        """Return what a sum is divided by: rows expected of clients with `records` together, and generated rows."""
+        return self._probability * records + self._fakes
 
     def move(self, gan: Gan, releases: Sequence[Release], *, round_number: int, records: int) -> None:
         """Take one step of the discriminator."""
@@ -74,13 +97,14 @@ class GradientStep:
         fakes = discriminator_gradient(
             gan, (images[:0], labels[:0]), (images, labels), loss=self._loss, gradient=self._fake_gradient, rng=rng
         )
-        reals = add_noise_to_all(_total(releases), self._noise_std, self._noise)
-        count = self._probability * records + self._fakes
+        reals = add_noise_to_all(self._total(releases), self._noise_std, self._noise)
+        count = self.expected_rows(records)
         for name, parameter in gan.discriminator.named_parameters():
             if parameter.requires_grad:
                 parameter.grad = (reals[f"gradient/{name}"].to(parameter) + fakes[name]) / count
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        bound_spectral_norms(gan.discriminator, gan.spectral_bound)
 
     def state(self) -> dict[str, Tensor]:
         """Return Adam's moments."""
@@ -90,10 +114,10 @@ class GradientStep:
         """Take up Adam's moments."""
         load_adam_state(self.optimizer, state)
 
-
-def _total(releases: Sequence[Release]) -> dict[str, Tensor]:
-    """Return the sum of the releases' arrays in float64."""
-    return {
-        name: torch.from_numpy(np.sum([release.arrays[name] for release in releases], axis=0, dtype=np.float64))
-        for name in releases[0].arrays
-    }
+    def _total(self, releases: Sequence[Release]) -> dict[str, Tensor]:
+        """Return the sum of the releases' arrays in float64, or what the rule takes it to be."""
+        clients = [release.arrays for release in releases]
+        if self._aggregation is None:
+            return {name: torch.from_numpy(stacked(clients, name).sum(axis=0)) for name in clients[0]}
+        merged = self._aggregation.merge(clients, self._assumptions)
+        return {name: torch.from_numpy(array.astype(np.float64) * len(clients)) for name, array in merged.items()}

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from fedgan.federation.arrays import load_network, networks_of, select
 from fedgan.federation.requests import Arrays, Release
+from fedgan.federation.server_optimizers import ServerOptimizer
 from fedgan.privacy.noise import NoiseSource, add_noise, add_noise_to_all
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.gan import Gan
+from fedgan.training.spectral import bound_spectral_norms
 
 CLIP_RATE = 0.2
 """Learning rate of the logarithm of an adaptive clip (Andrew et al. 2021, arXiv:1905.03871, section 3.1)."""
@@ -40,6 +42,7 @@ class ClippedUpdates:
         plan: of level "client".
         quantile: in (0, 1) for an adaptive clip, 0 for a fixed one.
         noise: where the noise comes from.
+        optimizer: makes the server's step of the noisy update, which is post-processing; None takes it as it is.
 
     Attributes:
         clip: S, now.
@@ -49,8 +52,17 @@ class ClippedUpdates:
     """
 
     secret_cohort = True
+    least = 0
 
-    def __init__(self, networks: Sequence[str], *, plan: PrivacyPlan, quantile: float, noise: NoiseSource) -> None:
+    def __init__(
+        self,
+        networks: Sequence[str],
+        *,
+        plan: PrivacyPlan,
+        quantile: float,
+        noise: NoiseSource,
+        optimizer: ServerOptimizer | None = None,
+    ) -> None:
         if quantile and not plan.count_noise:
             raise ValueError("an adaptive clip needs a plan that pays for its counts")
         self.clip = plan.clip
@@ -58,6 +70,7 @@ class ClippedUpdates:
         self._plan = plan
         self._quantile = quantile
         self._noise = noise
+        self._optimizer = optimizer
 
     @property
     def _expected_clients(self) -> float:
@@ -80,12 +93,13 @@ class ClippedUpdates:
                 total[name] += factor * array
         sums = {name: torch.from_numpy(array) for name, array in total.items()}
         noisy = add_noise_to_all(sums, self._plan.noise_multiplier * self.clip, self._noise)
-        moved = {
-            name: (array + noisy[name].numpy() / self._expected_clients).astype(np.float32)
-            for name, array in before.items()
-        }
+        step = {name: noisy[name].numpy() / self._expected_clients for name in before}
+        moved = {name: (array + step[name]).astype(np.float32) for name, array in before.items()}
+        if self._optimizer:
+            moved = self._optimizer.moved(before, step)
         for name in self._networks:
             load_network(name, gan.network(name), select(moved, [name]))
+        bound_spectral_norms(gan.discriminator, gan.spectral_bound)
         if self._quantile:
             self._adapt(whole - len(releases) / 2)
 
@@ -95,15 +109,18 @@ class ClippedUpdates:
         self.clip *= math.exp(-CLIP_RATE * (fraction - self._quantile))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the clip."""
-        return {"clip": torch.tensor(self.clip, dtype=torch.float64)}
+        """Return the clip, and the optimiser's state."""
+        moments = self._optimizer.state() if self._optimizer else {}
+        return {"clip": torch.tensor(self.clip, dtype=torch.float64), **moments}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the clip."""
+        """Take up the clip, and the optimiser's state."""
         clip = float(state["clip"])
         if not 0 < clip < math.inf:
             raise ValueError(f"the clip is {clip}")
         self.clip = clip
+        if self._optimizer:
+            self._optimizer.load_state(state)
 
 
 def _update(before: Arrays, after: Arrays) -> tuple[dict[str, NDArray[np.float64]], float]:

@@ -19,10 +19,10 @@ LossFunction = Callable[[Tensor], Tensor]
 
 
 class Differentiating(nn.Module):
-    """A module whose forward pass itself differentiates, by `torch.func`: say, to put out how steep its logits are.
+    """A module whose per-sample gradients are taken as a whole, by `torch.func`: no rule by layers fits it.
 
-    Its parameters act by first and second derivatives, so the gradient of a sample is taken as a whole, by
-    `torch.func`; no engine that works layer by layer has a rule for them.
+    Its forward pass differentiates itself, say, to put out how steep its logits are; or its layers see several rows of
+    one sample.
     """
 
 

@@ -82,7 +82,7 @@ MUTANTS = (
         name="warm-start-not-in-the-plan",
         breaks="a planned epsilon covers the warm start",
         file=_PLAN,
-        before="return warm_start + rounds",
+        before="return self.warm_start_events() + rounds",
         after="return rounds",
         killed_by=(f"{_PLAN_TESTS}::test_warm_start_and_steps_together_spend_epsilon_tightly",),
     ),

@@ -28,7 +28,7 @@ MUTANTS = (
         name="canaries-at-every-client",
         breaks="canaries are at the clients chosen and nowhere else",
         file="fedgan/federation/attack/sites.py",
-        before="        chosen = self._canaries.clients or (client_name(self.smallest),)\n",
+        before="        chosen = self.canaries.clients or (client_name(self.smallest),)\n",
         after="        chosen = [client_name(index) for index in range(len(self))]\n",
         killed_by=("tests/federation/attack/test_run.py::test_canaries_are_at_the_clients_chosen_and_nowhere_else",),
     ),

@@ -8,6 +8,8 @@ _VAULT = "fedgan/federation/vault.py"
 _BUDGET = "fedgan/privacy/budget.py"
 _AUDIT = "fedgan/audit/budget.py"
 _SUMMARY = "fedgan/audit/summary.py"
+_FUSION = "fedgan/federation/fusion.py"
+_FUSE_TESTS = "tests/cli/test_fuse_command.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _PLAN_TESTS = "tests/privacy/test_plan.py"
 _AUDIT_TESTS = "tests/audit/test_budget.py"
@@ -16,6 +18,30 @@ _ALLOWS = f"self._budget.allows({_SPENT}, event)"
 _TOGETHER = 'together = sum if overlap == "sum" else max'
 
 MUTANTS = (
+    Mutant(
+        name="fused-at-the-price-of-one-part",
+        breaks="a generator made of runs on the same records costs what these runs cost together",
+        file=_FUSION,
+        before="budget = audit_budget([target.path]) if private else None",
+        after="budget = audit_budget([target.parts / names[0]]) if private else None",
+        killed_by=(f"{_FUSE_TESTS}::test_epsilon_is_that_of_an_audit_of_all_parts",),
+    ),
+    Mutant(
+        name="fused-card-believed",
+        breaks="verification recomputes what a fused generator's card claims",
+        file="fedgan/audit/fused_files.py",
+        before="if not (claimed == spent.epsilon or",
+        after="if False and not (claimed == spent.epsilon or",
+        killed_by=(f"{_FUSE_TESTS}::test_tampering_is_found[a lower epsilon]",),
+    ),
+    Mutant(
+        name="a-promise-over-a-part-without-one",
+        breaks="a fused generator promises nothing where one of its parts does not",
+        file=_FUSION,
+        before='private = all(card.get("level") != "none" for card in cards)',
+        after='private = any(card.get("level") != "none" for card in cards)',
+        killed_by=(f"{_FUSE_TESTS}::test_a_part_without_privacy_leaves_none",),
+    ),
     Mutant(
         name="accountant-rebuilt-each-round",
         breaks="a budget covers every charge so far, over rounds and runs",

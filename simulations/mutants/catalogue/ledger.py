@@ -134,6 +134,41 @@ MUTANTS = (
         killed_by=(f"{_TESTS}::test_the_salt_is_private_and_hides_the_digest",),
     ),
     Mutant(
+        name="unsigned-after-signed",
+        breaks="a site that has signed its ledger cannot be followed by an unsigned one, as a forger would send",
+        file="fedgan/federation/ledger_copies.py",
+        before='return "its ledger was signed before, and is not now" if before else None',
+        after="return None",
+        killed_by=("tests/federation/test_ledger_copies.py::test_who_has_signed_signs_for_good_with_the_same_key",),
+    ),
+    Mutant(
+        name="clock-behind-overlooked",
+        breaks="nothing is charged and nothing computed under a clock that is behind the ledger",
+        file="fedgan/privacy/ledger_clock.py",
+        before="if last - now > TOLERANCE:",
+        after="if last - now > timedelta.max:",
+        killed_by=(
+            "tests/privacy/test_ledger_clock.py::test_a_large_step_back_charges_nothing",
+            "tests/federation/test_clock.py::test_a_vault_with_a_ledger_from_the_future_computes_nothing",
+        ),
+    ),
+    Mutant(
+        name="times-go-back",
+        breaks="the times of a ledger's lines never go back",
+        file="fedgan/privacy/ledger_clock.py",
+        before="written(max(now, last))",
+        after="written(now)",
+        killed_by=("tests/privacy/test_ledger_clock.py::test_a_small_step_back_takes_the_time_of_the_line_before",),
+    ),
+    Mutant(
+        name="time-going-back-not-named",
+        breaks="an audit names a line whose time is before that of the line above",
+        file="fedgan/audit/plausibility.py",
+        before="if before is not None and goes_back(line, before):",
+        after="if before is None and goes_back(line, line):",
+        killed_by=("tests/audit/test_verify.py::test_a_time_that_goes_back_is_a_fault_of_its_line",),
+    ),
+    Mutant(
         name="lost-lines-overlooked",
         breaks="a run does not go on with a ledger that lost charges since the checkpoint",
         file="fedgan/federation/run.py",
@@ -142,5 +177,13 @@ MUTANTS = (
         killed_by=(
             "tests/federation/test_simulation.py::test_a_ledger_that_lost_lines_since_the_checkpoint_is_refused",
         ),
+    ),
+    Mutant(
+        name="old-release-under-a-new-number",
+        breaks="what a release is made of was charged in its own round of its own run",
+        file="fedgan/federation/ledger_copies.py",
+        before='if charged and (paid.row["run"], paid.row["round"]) != charged:',
+        after="if False:",
+        killed_by=("tests/federation/test_ledger_copies.py::test_an_old_release_is_a_fault_whatever_round_it_claims",),
     ),
 )

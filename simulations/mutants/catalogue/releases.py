@@ -15,6 +15,7 @@ _APP_FAILED = (
 )
 _FAILED = '        _LOGGER.exception("the vault failed")\n        content = refusal_records(Refusal.FAILED)'
 _TRAINED = "        std, progress = self._own_noise(plan.noise_multiplier * plan.clip), result.progress\n"
+_EVALUATE = "tests/cli/test_evaluate_command.py"
 
 MUTANTS = (
     Mutant(
@@ -47,8 +48,8 @@ MUTANTS = (
         name="latents-by-the-batch",
         breaks="public streams do not run on by private amounts",
         file="fedgan/training/objective.py",
-        before="    count = len(real[0])\n",
-        after="    count = len(real[0])\n    torch.rand(count, generator=rng)\n",
+        before="    count, shown = len(real[0]), gan.perturbation\n",
+        after="    count, shown = len(real[0]), gan.perturbation\n    torch.rand(count, generator=rng)\n",
         killed_by=(f"{_ALONE}[fedgan]",),
     ),
     Mutant(
@@ -82,5 +83,24 @@ MUTANTS = (
         before="assess(folder, sites.data.test,",
         after="assess(folder, sites.data.train,",
         killed_by=("tests/cli/test_evaluate_command.py::test_json_is_one_document_with_the_runs_own_scores",),
+    ),
+    Mutant(
+        name="training-records-read-unasked",
+        breaks="no training record is read for an evaluation that did not ask for it",
+        file="fedgan/cli/evaluate.py",
+        before="    if private_reads:\n",
+        after="    if private_reads or classes:\n",
+        killed_by=(f"{_EVALUATE}::test_no_training_record_is_read_unless_it_is_asked_for",),
+    ),
+    Mutant(
+        name="training-records-read-by-anybody",
+        breaks="training records are read where they and their ledgers' salts lie, and nowhere else",
+        file="fedgan/federation/private_reads.py",
+        before="    _check_owner(folder, config, sites)\n",
+        after="",
+        killed_by=(
+            f"{_EVALUATE}::test_who_has_not_the_owners_salts_is_refused",
+            f"{_EVALUATE}::test_other_records_are_refused",
+        ),
     ),
 )

@@ -7,13 +7,27 @@ from simulations.mutants.mutant import Mutant
 _STEPS = "fedgan/training/steps.py"
 _OBJECTIVE = "fedgan/training/objective.py"
 _TESTS = "tests/training/test_steps.py"
+_PROXIMAL = "tests/training/test_proximal.py"
 _OBJECTIVE_TESTS = "tests/training/test_objective.py"
 _MOVED = f"{_TESTS}::test_a_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
+_PERTURBATION = "fedgan/training/perturbation.py"
+_SHOWN = "tests/training/test_perturbation.py"
+_DROPOUT = "tests/training/test_dropout.py"
+_SHOWN_MOVED = f"{_SHOWN}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _FAKES = "gan.fakes(fakes, rng)"
 _LOSSES = "torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])"
 _ANSWER = "found = gradient(critic, rows, losses)"
 
 MUTANTS = (
+    Mutant(
+        name="tied-once-for-every-record",
+        breaks="the tie to what was sent does not depend on the batch, so it adds nothing to a record's influence",
+        file=_STEPS,
+        before="        tie.pull()\n    optimizer.step()\n    optimizer.zero_grad(set_to_none=True)",
+        after="        for _ in images:\n            tie.pull()\n"
+        "    optimizer.step()\n    optimizer.zero_grad(set_to_none=True)",
+        killed_by=(f"{_PROXIMAL}::test_a_record_moves_a_tied_step_by_at_most_the_clip_over_the_expected_rows",),
+    ),
     Mutant(
         name="private-labels-for-fakes",
         breaks="generated rows have labels from a public prior",
@@ -146,6 +160,54 @@ MUTANTS = (
             f"{_OBJECTIVE_TESTS}::test_the_public_stream_does_not_follow_the_number_of_records[0]",
             f"{_OBJECTIVE_TESTS}::test_the_public_stream_does_not_follow_the_number_of_records[7]",
             f"{_TESTS}::test_the_public_stream_advances_alike_whatever_the_batch[True-gradient_penalty]",
+        ),
+    ),
+    Mutant(
+        name="copies-clipped-one-by-one",
+        breaks="all augmented copies of a record are one row, clipped once",
+        file=_OBJECTIVE,
+        before="    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)\n",
+        after="    if shown.copies > 1:\n"
+        "        from dataclasses import replace\n\n"
+        "        pairs = ((part[0].flatten(0, 1), part[1].repeat_interleave(shown.copies)) for part in (real, fake))\n"
+        "        real, fake = pairs\n"
+        "        count, shown = len(real[0]), replace(shown, copies=1)\n"
+        "    rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)\n",
+        killed_by=(f"{_SHOWN_MOVED}[copies]", f"{_SHOWN_MOVED}[noisy copies]"),
+    ),
+    Mutant(
+        name="augmented-by-the-place-in-the-batch",
+        breaks="leaving out one record changes no other record's augmentation or noise",
+        file=_PERTURBATION,
+        before="_stream(step, image, label) for image, label in zip(host, labels.tolist(), strict=True)",
+        after="_stream(step, host.new_tensor(place), label) for place, label in enumerate(labels.tolist())",
+        killed_by=tuple(
+            f"{test}[{kind}]"
+            for test in (_SHOWN_MOVED, f"{_SHOWN}::test_what_is_shown_of_a_record_does_not_follow_the_batch")
+            for kind in ("augmented", "noisy", "copies", "noisy copies")
+        ),
+    ),
+    Mutant(
+        name="augmentations-draw-as-often-as-there-are-records",
+        breaks="the public stream advances alike whatever the batch, with augmentations too",
+        file=_PERTURBATION,
+        before="step = int(torch.randint(2**62, (), generator=rng))",
+        after="step = int(torch.randint(2**62, (1 + len(images),), generator=rng)[0])",
+        killed_by=tuple(
+            f"{_SHOWN}::test_the_public_stream_does_not_follow_the_number_of_records[{count}-{kind}]"
+            for count in (0, 7)
+            for kind in ("augmented", "noisy", "copies")
+        ),
+    ),
+    Mutant(
+        name="dropout-by-the-place-in-the-batch",
+        breaks="leaving out one record changes no other record's dropped units",
+        file="fedgan/training/dropout.py",
+        before="for image, label in zip(images.detach().cpu(), labels.tolist(), strict=True)",
+        after="for label, image in enumerate(torch.arange(len(images))[:, None])",
+        killed_by=(
+            f"{_DROPOUT}::test_a_records_key_does_not_follow_the_batch_and_the_stream_neither",
+            f"{_DROPOUT}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows",
         ),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from simulations.mutants.mutant import Mutant
 
 _VAULT = "fedgan/federation/vault.py"
-_SERVER = "fedgan/federation/server.py"
+_REPORTS = "fedgan/federation/reports.py"
+_STRATEGY = "fedgan/federation/strategy.py"
 _SETUP = "fedgan/federation/server_setup.py"
 _GRADIENTS = "fedgan/federation/server_steps/gradients.py"
 _UPDATES = "fedgan/federation/server_steps/updates.py"
@@ -13,6 +14,7 @@ _EMBEDDINGS = "fedgan/federation/embeddings.py"
 _FEDSGD = "tests/federation/test_fedsgd.py"
 _CLIENTS = "tests/federation/test_client_level.py"
 _STEPS = "tests/federation/server_steps/test_updates.py"
+_RULES = "tests/federation/aggregation/test_in_rounds.py"
 _NOISE = f"{_FEDSGD}::test_the_noise_of_the_aggregate_is_as_stated"
 _CENTRAL = f"{_FEDSGD}::test_ten_clients_with_clipping_and_no_noise_are_central_dp_sgd"
 _COIN = (
@@ -30,8 +32,8 @@ MUTANTS = (
         name="aggregator-without-noise",
         breaks="a server that is trusted to add the noise adds it",
         file=_GRADIENTS,
-        before="add_noise_to_all(_total(releases), self._noise_std, self._noise)",
-        after="_total(releases)",
+        before="add_noise_to_all(self._total(releases), self._noise_std, self._noise)",
+        after="self._total(releases)",
         killed_by=(f"{_NOISE}[aggregator]",),
     ),
     Mutant(
@@ -155,18 +157,42 @@ MUTANTS = (
     Mutant(
         name="cohort-named",
         breaks="no report names who took part, as the accounting of the coins requires",
-        file=_SERVER,
+        file=_REPORTS,
         before="clients=[] if secret else [release.client for release in good]",
         after="clients=[release.client for release in good]",
         killed_by=(_NOBODY, f"{_CLIENTS}::test_a_run_reports_its_own_epsilon_and_names_nobody"),
     ),
     Mutant(
+        name="answer-times-of-a-secret-cohort",
+        breaks="no report tells by the time of an answer who took part",
+        file=_STRATEGY,
+        before="if not self._timed or self._server.step.secret_cohort:",
+        after="if not self._timed:",
+        killed_by=("tests/federation/test_terms.py::test_who_takes_part_is_not_told_by_times",),
+    ),
+    Mutant(
         name="empty-cohort-skipped",
         breaks="a round without clients cannot be told from another",
-        file=_SERVER,
-        before="if secret or len(good) >=",
-        after="if len(good) >=",
+        file=_REPORTS,
+        before="enough=answered if secret else len(good) >= minimum",
+        after="enough=len(good) >= minimum",
         killed_by=(_NOBODY,),
+    ),
+    Mutant(
+        name="another-rule-under-the-noise-of-a-sum",
+        breaks="noise calibrated to a clipped sum is added to a clipped sum and to nothing else",
+        file=_GRADIENTS,
+        before="if aggregation is not None and noise_std:",
+        after="if False:",
+        killed_by=(f"{_RULES}::test_the_servers_noise_goes_with_a_sum_alone",),
+    ),
+    Mutant(
+        name="another-rule-with-a-trusted-server",
+        breaks="a rule whose sensitivity nobody bounded is refused where the server adds the noise",
+        file="fedgan/federation/combinations.py",
+        before='if trust == "aggregator" and level != "none" and aggregation != "mean":',
+        after="if False:",
+        killed_by=("tests/federation/test_combinations.py::test_other_rules_than_sums_need_local_trust",),
     ),
     Mutant(
         name="loud-client-in-the-warm-start",
@@ -191,5 +217,26 @@ MUTANTS = (
         before="sums /= len(self._records)",
         after="sums /= 1",
         killed_by=(f"{_CLIENTS}::test_a_client_embeds_the_mean_of_its_records_and_the_server_adds_the_noise",),
+    ),
+    Mutant(
+        name="rounded-before-the-servers-noise",
+        breaks="a sum that the server adds noise to moves by no more than one record's clipped share",
+        file="fedgan/federation/combinations.py",
+        before='if level == "record" and trust != "local" and compression != "none":',
+        after='if level == "record" and trust != "local" and compression == "":',
+        killed_by=(
+            "tests/federation/test_combinations.py::test_sums_that_wait_for_the_servers_noise_are_not_rounded",
+            "tests/federation/daemon/test_service.py::test_sums_without_noise_are_not_rounded_whatever_the_server_says",
+        ),
+    ),
+    Mutant(
+        name="bytes-tell-who-takes-part",
+        breaks="no metric tells how many clients took part, as the accounting of the coins requires",
+        file="fedgan/federation/strategy.py",
+        before="[] if self._server.step.secret_cohort else answers.bytes",
+        after="answers.bytes",
+        killed_by=(
+            "tests/federation/test_traffic.py::test_where_nobody_may_know_who_takes_part_the_bytes_do_not_tell",
+        ),
     ),
 )

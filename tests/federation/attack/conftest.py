@@ -16,14 +16,17 @@ from fedgan.federation.arrays import network_arrays
 from fedgan.federation.attack.records import ClientCanaries, place_canaries
 from fedgan.federation.attack.sites import widened
 from fedgan.federation.attack.vault import Watch, WatchedVault
-from fedgan.federation.requests import TrainRequest
+from fedgan.federation.requests import GENERATED, TrainRequest
 from fedgan.federation.vault import LocalTraining
 from fedgan.losses import LOSSES
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.training.gan import Gan
 from fedgan.training.local import Optimisation
+from fedgan.training.stored import generate_stock
+from fedgan.training.streams import stream
 
 DELTA = 1e-5
+IMAGES = 26
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def watched_vault(
         plan = widened(plan, len(canaries.records))
         watch = Watch(canaries, plan, make_gan().discriminator)
         training = LocalTraining(
-            ALGORITHMS["dp_fedavg_gan"], make_gan(seed=9), 5, optimisation, LOSSES[loss], 0.0, None
+            ALGORITHMS["dp_fedavg_gan"], make_gan(seed=9), 5, optimisation, LOSSES[loss], 0.0, None, IMAGES
         )
         vault = kind(
             "00000",
@@ -92,7 +95,8 @@ def watched_vault(
 def request_of(make_gan: Callable[..., Gan]) -> Callable[..., TrainRequest]:
     def build(number: int, steps: int = 5) -> TrainRequest:
         gan = make_gan()
-        arrays = network_arrays("generator", gan.generator) | network_arrays("discriminator", gan.discriminator)
+        arrays = network_arrays("discriminator", gan.discriminator)
+        arrays[GENERATED] = generate_stock(gan, IMAGES, stream(0, "images", number)).numpy()
         return TrainRequest("run-1", number, steps, (number - 1) * steps, 1, arrays)
 
     return build

@@ -12,6 +12,7 @@ from fedgan.federation.attack.gradient import CanaryGradient
 from fedgan.losses import LOSSES
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SeededNoise
+from fedgan.training.critic import CopiesCritic
 from fedgan.training.gan import Gan
 from fedgan.training.rules import GradientRule
 
@@ -91,3 +92,15 @@ def test_no_global_random_state_is_read_or_moved(make_gan: Callable[..., Gan]) -
     state = torch.get_rng_state()
     watched(rule(1.0), [])(discriminator, batch([canary(1)]), LOSSES["hinge"].real)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_record_shown_several_times_leaves_canaries_at_the_clip(make_gan: Callable[..., Gan]) -> None:
+    """Several copies of each row pass the critic, and every row still has one gradient, clipped once."""
+    seen: list[Tensor] = []
+    images, codes = batch([0, canary(1), canary(3), 1])
+    copies = torch.stack([images, images.flip(-1)], dim=1)
+    loss = LOSSES["non_saturating"].real
+    watched(rule(), seen)(
+        CopiesCritic(make_gan().discriminator), (copies, codes), lambda logits: loss(logits).mean(dim=1)
+    )
+    torch.testing.assert_close(seen[0], torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0]), rtol=0, atol=1e-4)

@@ -110,13 +110,8 @@ def test_the_client_with_fewest_records_is_watched_by_default(
         (["federation.rounds=0"], (), "federation.rounds = 0"),
         (
             ["federation.algorithm='dp_fedavg_gan'", "privacy.level='client'", "privacy.trust='aggregator'"],
-            (),
-            "audit attack: canaries are records",
-        ),
-        (
-            ["federation.algorithm='fedsgd'", "federation.local_steps=1", "privacy.trust='aggregator'"],
-            (),
-            "the attacker sees what clients send",
+            ("00001",),
+            "--clients: at privacy.level = 'client' canaries are clients of their own",
         ),
         ([], ("00003",), "00003"),
         ([], ("zero",), "'zero' is unknown"),

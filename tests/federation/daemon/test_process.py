@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
+import grpc
 import pytest
 
 from fedgan.config import Config, flatten
 from fedgan.federation.daemon.remote import RemoteVault
 from fedgan.federation.daemon.site import SiteFolder
-from fedgan.federation.requests import Description
+from fedgan.federation.requests import Description, Refusal, Release, TrainRequest
 from fedgan.federation.server_setup import server_of
 from fedgan.privacy.ledger import read_ledger
 
@@ -58,6 +62,42 @@ def test_a_killed_vault_answers_again_without_a_second_charge(
     assert "another vault serves this folder" in (site.path / "log-2").read_text()
     second.send_signal(signal.SIGTERM)
     assert second.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_a_hostile_relay_gets_codes_that_the_site_reads(site: SiteFolder, start: Start, configure: Configure) -> None:
+    """Code in the relay's place, at the socket of the real process: no ledger and no record moves."""
+    site.config.write_text(site.config.read_text().replace('"record", "none"', '"record"'))
+    start()
+    honest = configure("training.warm_start='none'")
+    request = server_of(honest, [Description("00000", 48, (1, 8, 8), 4)]).train_request()
+    demands: list[tuple[str, Config, dict[str, Any]]] = [
+        (Refusal.AGAINST_POLICY, configure("training.warm_start='none'", "privacy.epsilon=60"), {}),  # less noise
+        (Refusal.AGAINST_POLICY, configure("federation.local_steps=5"), {"steps": 5}),
+        (Refusal.BAD_REQUEST, honest, {"steps": 5}),
+        (Refusal.AGAINST_POLICY, configure("privacy.level='none'"), {}),  # the records' own gradients
+        (Refusal.BUDGET_SPENT, honest, {"round": 4}),
+        (Refusal.BUDGET_SPENT, configure("training.warm_start='none'", "federation.rounds=99"), {"run": "another"}),
+    ]
+    for number in (1, 2, 3):
+        ask(site, honest, replace(request, round=number))
+    ledger = site.ledger.read_bytes()
+    for code, config, changes in demands:
+        with pytest.raises(Refusal) as caught:
+            ask(site, config, replace(request, **changes))
+        assert caught.value.code == code
+    with grpc.insecure_channel(f"unix:{site.socket}") as channel:
+        for method in ("Records", "Ledger", "Evaluate"):
+            with pytest.raises(grpc.RpcError) as unknown:
+                channel.unary_unary(f"/fedgan.Vault/{method}")(b"")
+            assert unknown.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert site.ledger.read_bytes() == ledger
+    recorded = [json.loads(line)["code"] for line in site.refusals.read_text().splitlines()]
+    assert recorded == [code for code, _, _ in demands] + [Refusal.BAD_REQUEST] * 3
+
+
+def ask(site: SiteFolder, config: Config, request: TrainRequest) -> Release:
+    return RemoteVault(str(site.socket), flatten(config.model_dump()), patience=60).train(request)
 
 
 def test_the_relay_loads_no_torch() -> None:

@@ -7,25 +7,32 @@ import logging
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedgan.audit.budget import audit_budget
-from fedgan.config import Config
+from fedgan.audit.verify import verify
+from fedgan.config import Config, flatten
 from fedgan.data import ImageDataset
 from fedgan.errors import UsageError
+from fedgan.federation.daemon import remote
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.remote import RemoteVault
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
-from fedgan.federation.requests import Description, Refusal, TrainRequest
+from fedgan.federation.daemon.wire import Asked, encode
+from fedgan.federation.deploy.certificates import new_key, node_key_pair
+from fedgan.federation.requests import Description, Refusal, Release, TrainRequest
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.sites import plan_of, training_of
 from fedgan.federation.vault import Vault
+from fedgan.privacy import ledger_clock
 from fedgan.privacy.ledger import read_ledger
 
 pytestmark = pytest.mark.privacy
@@ -94,6 +101,7 @@ def test_a_release_carries_the_ledger_it_was_charged_to(serve: Serve, configure:
         (("federation.local_steps=5",), "federation.local_steps = 5 is over 4"),
         (("privacy.clip=1.5",), "privacy.clip = 1.5 is over 1"),
         (("privacy.delta=0.01",), "privacy.delta = 0.01 is over 0.001"),
+        (("training.warm_start_features=2000000",), "training.warm_start_features = 2000000 make 72001"),
         (
             ("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator"),
             "privacy.trust = 'aggregator' is not among local",
@@ -103,7 +111,7 @@ def test_a_release_carries_the_ledger_it_was_charged_to(serve: Serve, configure:
             "privacy.level = 'client' is not among record, none",
         ),
     ],
-    ids=["noise-warm-start", "noise-steps", "steps", "clip", "delta", "trust", "level"],
+    ids=["noise-warm-start", "noise-steps", "steps", "clip", "delta", "features", "trust", "level"],
 )
 def test_what_the_policy_forbids_is_refused_recorded_and_not_charged(
     serve: Serve, configure: Configure, site: SiteFolder, settings: tuple[str, ...], reason: str
@@ -112,6 +120,53 @@ def test_what_the_policy_forbids_is_refused_recorded_and_not_charged(
     assert refused(lambda: serve(config).train(train_request(config))) == Refusal.AGAINST_POLICY
     assert reason in refusals(site)[-1]["reason"]
     assert refusals(site)[-1]["code"] == Refusal.AGAINST_POLICY
+    assert charges(site) == 0
+
+
+def test_networks_that_no_machine_could_hold_are_refused_before_they_are_built(
+    serve: Serve, configure: Configure, site: SiteFolder
+) -> None:
+    request = train_request(configure())
+    for width, code in (("10000000", Refusal.AGAINST_POLICY), (str(2**70), Refusal.BAD_REQUEST)):
+        vault = serve(configure(f"model.width={width}"))
+        assert refused(lambda vault=vault: vault.train(request)) == code  # type: ignore[misc]
+        assert refusals(site)[-1]["reason"].startswith(f"model.width = {width}")
+    assert charges(site) == 0
+
+
+def test_a_request_larger_than_the_networks_that_the_site_allows_is_refused(
+    configure: Configure, site: SiteFolder
+) -> None:
+    config = configure()
+    weights = 1845  # of these networks and features: just allowed
+    site.config.write_text(site.config.read_text().replace("[policy]", f"[policy]\nmost_weights = {weights}"))
+    server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+    channel = grpc.insecure_channel(f"unix:{site.socket}")
+    try:
+        assert RemoteVault(str(site.socket), flatten(config.model_dump())).train(train_request(config)).head
+        most = 4 * weights + 2**20
+        for size, code in ((most, Refusal.BAD_REQUEST), (most + 1, Refusal.AGAINST_POLICY)):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/fedgan.Vault/Train")(bytes(size))
+            assert caught.value.details() == code
+        assert refusals(site)[-1]["reason"] == f"the request has {most + 1} bytes, over {most}"
+    finally:
+        channel.close()
+        server.stop(None).wait()
+    assert charges(site) == 1
+
+
+def test_sums_without_noise_are_not_rounded_whatever_the_server_says(configure: Configure, site: SiteFolder) -> None:
+    site.config.write_text(site.config.read_text().replace("[policy]", '[policy]\ntrusts = ["aggregator"]'))
+    server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+    summed = ("federation.algorithm=fedsgd", "federation.local_steps=1", "privacy.trust=aggregator")
+    config = configure(*summed, "federation.compression=int8")
+    try:
+        vault = RemoteVault(str(site.socket), flatten(config.model_dump()))
+        assert refused(lambda: vault.train(train_request(config))) == Refusal.BAD_REQUEST
+    finally:
+        server.stop(None).wait()
+    assert "rounding a sum before the noise" in refusals(site)[-1]["reason"]
     assert charges(site) == 0
 
 
@@ -200,6 +255,18 @@ def test_the_text_of_an_error_stays_at_the_site(
     assert SECRET in caplog.text  # it is this process that is the site's
 
 
+def test_an_answer_far_larger_than_its_request_is_not_read(
+    serve: Serve, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure()
+    request = train_request(config)
+    assert serve(config).train(request).arrays.keys() == request.arrays.keys()
+    monkeypatch.setattr(remote, "_ROOM_BYTES", -len(encode(request)))  # room for the request's own size alone
+    grown = {name: np.tile(array, 2) for name, array in request.arrays.items()}
+    monkeypatch.setattr(SiteVaults, "train", lambda *_: Release("00000", 1, grown))
+    assert refused(lambda: serve(config).train(request)) == Refusal.FAILED
+
+
 def test_only_its_owner_may_open_the_socket(serve: Serve, site: SiteFolder) -> None:
     assert stat.S_IMODE(site.socket.stat().st_mode) == 0o600
     assert stat.S_IMODE(site.private.stat().st_mode) == 0o700
@@ -216,3 +283,64 @@ def test_a_path_too_long_for_a_socket_is_refused(site: SiteFolder) -> None:
     service = VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals))
     with pytest.raises(UsageError, match="at most 107 bytes"):
         listen(service, site.private / ("x" * 100) / "socket")
+
+
+def test_a_clock_behind_the_ledger_has_its_own_code_and_the_site_reads_why(
+    serve: Serve, configure: Configure, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(UTC) + timedelta(days=1)
+
+    config = configure("training.warm_start='none'")
+    vault = serve(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_clock, "datetime", Tomorrow)
+        vault.train(train_request(config))
+    before = site.ledger.read_bytes()
+    assert refused(lambda: vault.train(train_request(config, round=2))) == Refusal.CLOCK_BEHIND
+    (refusal,) = refusals(site)
+    assert refusal["code"] == "clock_behind"
+    assert refusal["reason"].startswith(f"{site.ledger}: the last line of client 00000 was written at ")
+    assert site.ledger.read_bytes() == before
+
+
+# Signatures
+
+
+def with_key(site: SiteFolder, key: ec.EllipticCurvePrivateKey) -> SiteVaults:
+    """Return the vaults of the site after it was given `key` to sign with."""
+    private, public = node_key_pair(key)
+    site.key.write_bytes(private)
+    site.public_key.write_bytes(public)
+    if "sign_key" not in site.config.read_text():
+        site.config.write_text('sign_key = "node.key"\n' + site.config.read_text())
+    return SiteVaults(site, load_site(site))
+
+
+def test_a_site_signs_its_ledger_and_shows_the_signature(serve: Serve, configure: Configure, site: SiteFolder) -> None:
+    """A ledger that was begun without goes on signed, and then no longer without."""
+    config, key = configure("training.warm_start='none'"), new_key()
+    asked = Asked(flatten(config.model_dump()))
+    unsigned = SiteVaults(site, load_site(site))
+    assert unsigned.train(train_request(config), asked).signature == ""
+    vaults = with_key(site, key)
+    vaults.check_ledger()
+    release = vaults.train(train_request(config, round=2), asked)
+    assert release.signature == site.ledger.with_suffix(".sig").read_text() == vaults.describe().signature
+    report = verify([site.ledger], public_key=site.public_key)
+    assert (report.intact, [signed["line"] for signed in report.signed]) == (True, [3])
+    for refusing in (unsigned, with_key(site, new_key())):
+        with pytest.raises(UsageError, match=r"ledger.jsonl is signed"):
+            refusing.check_ledger()
+        with pytest.raises(UsageError, match=r"ledger.jsonl is signed"):
+            refusing.train(train_request(config, round=3), asked)
+    assert charges(site) == 2
+
+
+@pytest.mark.parametrize("key", ["none.key", "client.toml"])
+def test_a_key_that_is_none_ends_the_vault_before_it_serves(site: SiteFolder, key: str) -> None:
+    site.config.write_text(f'sign_key = "{key}"\n' + site.config.read_text())
+    with pytest.raises(UsageError, match=f"sign_key.*{key}"):
+        SiteVaults(site, load_site(site))

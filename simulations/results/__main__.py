@@ -1,0 +1,69 @@
+"""The command line of the results; see the package."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from fedgan.errors import FedganError, unknown_name
+from simulations.results import __doc__ as description
+from simulations.results.catalogue import ROWS
+from simulations.results.record import FOLDER, record_path
+from simulations.results.runner import ROOT, run_row
+
+RESULTS = ROOT / FOLDER
+PAGE = ROOT / "docs" / "results.md"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says and return the exit code, as `fedgan` would."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "list":
+            _list()
+        elif given.command == "run":
+            if given.row not in ROWS:
+                raise unknown_name("ROW", given.row, ROWS)
+            folders = {"data": given.data, "runs": given.runs, "results": RESULTS}
+            print(run_row(ROWS[given.row], given.seed, **folders, replace=given.replace))
+        else:
+            from simulations.results.page import make_page
+
+            make_page(PAGE, RESULTS)
+    except FedganError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulations.results",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every row, and the seeds that have not been run")
+    run = commands.add_parser("run", help="train and evaluate one row with one seed")
+    run.add_argument("row", metavar="ROW")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("FEDGAN_DATA", "data")), help="folder of data sets"
+    )
+    run.add_argument("--runs", type=Path, default=Path("runs/results"), help="where the run folder goes")
+    run.add_argument("--replace", action="store_true", help="run it again although its result is there")
+    commands.add_parser("table", help="write tables and plots from the results that are there")
+    return parser
+
+
+def _list() -> None:
+    for row in ROWS.values():
+        missing = [str(seed) for seed in row.seeds if not record_path(RESULTS, row.name, seed).exists()]
+        state = f"not run: seed {', '.join(missing)}" if missing else "run"
+        print(f"{row.name:36} {state}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What each part is worth: Fashion-MNIST, one client, epsilon 10, one part changed in each row."""
+
+from __future__ import annotations
+
+from simulations.results.row import Row, Table
+
+_CENTRAL = ("partition.clients=1", "partition.scheme=iid", "privacy.epsilon=10")
+_WARM = ("model.name=mlp", "training.warm_start=mean_embedding")
+_ROUNDS = (
+    *_WARM,
+    "federation.algorithm=dp_fedavg_gan",
+    "federation.rounds=20",
+    "federation.local_steps=20",
+    "training.batch_size=1024",
+    "training.discriminator_steps=5",
+)
+_ALL = "flip,translation,cutout,colour"
+
+
+def _row(name: str, title: str, *settings: str) -> Row:
+    return Row(f"ablation-{name}", title, "fashion_mnist.toml", (*_CENTRAL, *settings), data=".")
+
+
+TABLE = Table(
+    "ablation",
+    (
+        _row("shipped", "the shipped configuration, warm start alone", "federation.rounds=0"),
+        _row("warm-start", "the MLP, warm start alone", *_WARM, "federation.rounds=0"),
+        _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
+        _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
+        _row("r1", "penalty R1", *_ROUNDS, "loss.penalty=r1"),
+        _row("gradient-penalty", "gradient penalty", *_ROUNDS, "loss.penalty=gradient_penalty"),
+        _row("flip", "augmentation: flip", *_ROUNDS, "training.augmentation=flip"),
+        _row("translation", "augmentation: translation", *_ROUNDS, "training.augmentation=translation"),
+        _row("cutout", "augmentation: cutout", *_ROUNDS, "training.augmentation=cutout"),
+        _row("colour", "augmentation: colour", *_ROUNDS, "training.augmentation=colour"),
+        _row("all-augmentations", "all four augmentations", *_ROUNDS, f"training.augmentation={_ALL}"),
+        _row(
+            "copies",
+            "flip and translation, 4 copies of each image",
+            *_ROUNDS,
+            "training.augmentation=flip,translation",
+            "training.augmentation_copies=4",
+        ),
+        _row("smoothing", "label smoothing 0.1", *_ROUNDS, "loss.label_smoothing=0.1"),
+        _row("noise", "instance noise 0.2, falling", *_ROUNDS, "training.instance_noise=0.2"),
+        _row("dropout", "dropout 0.3", *_ROUNDS, "training.dropout=0.3"),
+        _row("spectral", "spectral norms of at most 1", *_ROUNDS, "training.spectral_bound=1"),
+        _row("hinge", "hinge loss", *_ROUNDS, "loss.name=hinge"),
+        _row("adaptive", "adaptive discriminator steps", *_ROUNDS, "training.discriminator_steps=adaptive"),
+        _row("no-ema", "without the moving average", *_ROUNDS, "training.ema_decay=0"),
+        _row("anchor", "anchored to the warm start's embedding", *_ROUNDS, "training.anchor_weight=1"),
+    ),
+)

@@ -1,0 +1,22 @@
+"""The adversarial recipe at the scale of the papers, for one GPU."""
+
+from __future__ import annotations
+
+from simulations.results.catalogue.grid import SETTINGS
+from simulations.results.row import Row, Table
+
+TABLE = Table(
+    "gpu",
+    tuple(
+        Row(
+            name=f"{data}-gpu-{setting}-eps{epsilon:g}",
+            title=f"{title}, {SETTINGS[setting][0]}, epsilon {epsilon:g}",
+            config=f"{data}_gpu.toml",
+            settings=(*SETTINGS[setting][1], f"privacy.epsilon={epsilon:g}"),
+            data=".",
+            gpu=True,
+        )
+        for data, title in (("fashion_mnist", "Fashion-MNIST"), ("mnist", "MNIST"))
+        for setting, epsilon in (("central", 10.0), ("central", 1.0), ("iid", 10.0))
+    ),
+)
