@@ -98,4 +98,4 @@ def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int) -> MixtureFit 
         return None
     if not isinstance(gan.generator, MixtureGenerator):
         raise ValueError("a warm start by local moments wants a mixture generator")
-    return MixtureFit(gan.generator, stages=len(warm_start.shares), rng_of=lambda stage: stream(seed, "cells", stage))
+    return MixtureFit(gan.generator, shares=warm_start.shares, rng_of=lambda stage: stream(seed, "cells", stage))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from simulations.results.row import Row, Table
 
 _CENTRAL = ("partition.clients=1", "partition.scheme=iid", "privacy.epsilon=10")
-_WARM = ("model.name=mlp", "training.warm_start=mean_embedding")
+_WARM = (
+    "model.name=mlp",
+    "model.width=0",
+    "model.latent_dim=16",
+    "training.warm_start=mean_embedding",
+    "training.warm_start_steps=3000",
+    "training.warm_start_batch_size=1000",
+)
 _ROUNDS = (
     *_WARM,
     "federation.algorithm=dp_fedavg_gan",

@@ -46,7 +46,7 @@ def fitted(records: ImageDataset, noise_std: float, *, seed: int = 0, stop: int 
 
 
 def new_fit(network: MixtureGenerator, seed: int = 0) -> MixtureFit:
-    return MixtureFit(network, stages=STAGES, rng_of=lambda stage: stream(seed, "cells", stage))
+    return MixtureFit(network, shares=stage_shares(STAGES), rng_of=lambda stage: stream(seed, "cells", stage))
 
 
 def absorb(fit: MixtureFit, records: ImageDataset, noise_std: float, rng: torch.Generator) -> None:
@@ -97,6 +97,12 @@ def test_a_fit_goes_on_from_what_was_kept(stage: int) -> None:
         absorb(other, records, 0.0, torch.Generator())
     for name, tensor in whole._generator.state_dict().items():
         assert torch.equal(other._generator.state_dict()[name], tensor)
+
+
+def test_more_noise_makes_fewer_cells() -> None:
+    records = two_kinds(500)
+    counts = [fitted(records, noise_std, stop=2).arrays()["centres"].shape[1] for noise_std in (0.0, 0.25, 10.0)]
+    assert counts == [6, 4, 3]
 
 
 def test_releases_are_no_larger_than_foretold() -> None:
