@@ -11,8 +11,8 @@ from fedgan.audit.budget_report import Bound, BudgetReport, ClientBudget
 from fedgan.audit.guarantee import LevelBudget, adversaries
 from fedgan.audit.holders import Holder, holders_of
 from fedgan.audit.parallel import each
-from fedgan.audit.paths import ledger_files, run_folders
-from fedgan.audit.summary import Charge, cost, events_of, levels_of, read_summary, trust_of
+from fedgan.audit.paths import ledger_files, parts_of, run_folders
+from fedgan.audit.summary import Charge, LedgerSummary, cost, events_of, levels_of, read_summary, trust_of
 from fedgan.errors import UsageError, bad_value
 from fedgan.privacy.accountant import ACCOUNTANTS
 from fedgan.privacy.accounting import check_delta, epsilon_interval
@@ -21,7 +21,7 @@ __all__ = ["BudgetReport", "audit_budget"]
 
 ALL = "all"  # instead of one accountant's name
 REPORTED = "pld"  # the one whose bound counts then: the tightest that is never too low
-OVERLAPS = ("none", "sum")
+OVERLAPS = ("none", "runs", "sum")
 
 
 def audit_budget(
@@ -43,8 +43,11 @@ def audit_budget(
         delta: in (0, 1); by default the largest that the ledgers were charged with (0.0 if nothing was).
         accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`, or "all" for each beside "pld".
         limit: the epsilon allowed, >= 0.
-        overlap: "none" where clients hold disjoint records; "sum" for a person who has one at every client: epsilons
-            and deltas add up (basic composition; Dwork and Roth 2014, theorem 3.16).
+        overlap: "none" where clients hold disjoint records; "runs" for a person who may be at one client of each run,
+            whatever its name; "sum" for one who has a record at every client. Then the largest epsilons of all runs, or
+            the epsilons of all clients, add up, and so do the deltas (basic composition; Dwork and Roth 2014, theorem
+            3.16). With "none" a fused generator is still taken by "runs", unless its parts' ledgers carry the same
+            commitments: parts may divide the same records differently.
         workers: processes among which many ledgers are divided.
 
     Raises:
@@ -60,7 +63,10 @@ def audit_budget(
     names = ACCOUNTANTS.names() if accountant == ALL else None
     accountant = REPORTED if names else accountant
     holders = holders_of(ledgers)
-    levels = _levels(holders, delta, accountant, overlap)
+    if overlap == "none" and not all(_divided_alike(parts_of(path), ledgers) for path in paths):
+        overlap = "runs"
+    groups = _groups(holders, ledgers, overlap)
+    levels = _levels(groups, delta, accountant, overlap)
     rows = tuple(_row(holder, delta, accountant, names) for holder in holders)
     first = levels[0]
     return BudgetReport(
@@ -75,7 +81,7 @@ def audit_budget(
         overlap=overlap,
         notes=tuple(note for holder in holders for note in holder.notes()),
         adversaries=adversaries(_kinds(holders), first.epsilon, first.delta) if run_folders(paths) else None,
-        accountants=_together(holders, first.level, delta, names, overlap) if names else None,
+        accountants=_together(groups, first.level, delta, names) if names else None,
     )
 
 
@@ -100,19 +106,36 @@ def _row(holder: Holder, delta: float, accountant: str, names: list[str] | None)
     )
 
 
-def _levels(holders: Sequence[Holder], delta: float, accountant: str, overlap: str) -> tuple[LevelBudget, ...]:
+def _divided_alike(parts: Sequence[Path], ledgers: Sequence[LedgerSummary]) -> bool:
+    """Return whether the ledgers of all `parts` carry the same commitments, so that names mean the same records."""
+    found = [frozenset(each.dataset for each in ledgers if part in each.path.parents) for part in parts]
+    return len(set(found)) < 2
+
+
+def _groups(holders: Sequence[Holder], ledgers: Sequence[LedgerSummary], overlap: str) -> list[list[Counter[Charge]]]:
+    """Return groups of holders' charges: a person meets one holder of each group, in any."""
+    if overlap == "none":
+        return [[holder.charges for holder in holders]]
+    if overlap == "sum":
+        groups = [[holder.charges] for holder in holders]
+    else:
+        folders = dict.fromkeys(ledger.path.parent for ledger in ledgers)
+        runs = ([ledger for ledger in ledgers if ledger.path.parent == folder] for folder in folders)
+        groups = [[holder.charges for holder in holders_of(run)] for run in runs]
+    return [group for group in groups if any(group)] or [[Counter()]]
+
+
+def _levels(
+    groups: Sequence[Sequence[Counter[Charge]]], delta: float, accountant: str, overlap: str
+) -> tuple[LevelBudget, ...]:
     """Return what is promised at each level that was charged."""
-    charges_of = [holder.charges for holder in holders]
-    kinds = {charge for charges in charges_of for charge in charges}
-    together = sum if overlap == "sum" else max
-    charged = sum(bool(charges) for charges in charges_of)
-    total_delta = min(1.0, charged * delta) if overlap == "sum" else delta
+    kinds = {charge for group in groups for charges in group for charge in charges}
     return tuple(
         LevelBudget(
             level,
             trust_of(kinds),
-            float(together(cost(charges, level, delta, accountant) for charges in charges_of)),
-            total_delta,
+            float(sum(max(cost(charges, level, delta, accountant) for charges in group) for group in groups)),
+            min(1.0, len(groups) * delta),
             overlap,
         )
         for level in levels_of(kinds)
@@ -132,13 +155,18 @@ def _bounds(charges: Counter[Charge], level: str, delta: float, names: list[str]
     return bounds
 
 
-def _together(holders: Sequence[Holder], level: str, delta: float, names: list[str], overlap: str) -> dict[str, Bound]:
+def _together(
+    groups: Sequence[Sequence[Counter[Charge]]], level: str, delta: float, names: list[str]
+) -> dict[str, Bound]:
     """Return what each accountant says of all clients together; clients without a charge add nothing."""
-    charged = [charges for holder in holders if (charges := holder.charges)] or [Counter()]
-    parts = [_bounds(charges, level, delta, names) for charges in charged]
-    combine = sum if overlap == "sum" else max
+    charged = [[charges for charges in group if charges] or [Counter[Charge]()] for group in groups]
+    parts = [[_bounds(charges, level, delta, names) for charges in group] for group in charged]
     total = {}
     for name in names:
-        columns = [[getattr(part[name], end) for part in parts] for end in ("epsilon", "low", "high")]
-        total[name] = Bound(*(None if None in column else float(combine(column)) for column in columns))
+        ends = []
+        for end in ("epsilon", "low", "high"):
+            columns = [[getattr(bounds[name], end) for bounds in group] for group in parts]
+            unknown = any(None in column for column in columns)
+            ends.append(None if unknown else float(sum(max(column) for column in columns)))
+        total[name] = Bound(*ends)
     return total

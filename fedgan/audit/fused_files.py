@@ -69,12 +69,15 @@ def _claim_fault(folder: Path, facts: dict[str, Any]) -> str | None:
         claims = (facts.get("level"), facts.get("epsilon"), facts["ledger_heads"])
         return None if claims == ("none", None, {}) else "it makes a promise, and a part of it makes none"
     try:
-        spent = audit_budget([folder], delta=facts["delta"], accountant=facts["accountant"])
+        runs = len(facts["parts"]) if facts["overlap"] == "runs" else 1  # deltas of runs add up
+        spent = audit_budget([folder], delta=facts["delta"] / runs, accountant=facts["accountant"])
         claimed = math.inf if facts["epsilon"] is None else float(facts["epsilon"])
     except (KeyError, TypeError, ValueError, FedganError) as error:
         return f"its guarantee cannot be recomputed: {error}"
     if not (claimed == spent.epsilon or math.isclose(claimed, spent.epsilon, rel_tol=_SAME)):
         return f"it claims epsilon {claimed:.6g}, the ledgers of its parts say {spent.epsilon:.6g}"
+    if facts["overlap"] != spent.overlap:
+        return f"it claims overlap {facts['overlap']!r}, the commitments of its parts' ledgers say {spent.overlap!r}"
     if (facts.get("level"), facts.get("trust")) != (spent.level, spent.levels[0].trust):
         return f"it claims level {facts.get('level')!r} and trust {facts.get('trust')!r}, its parts' ledgers do not"
     if facts["ledger_heads"] != {client.client: client.head for client in spent.clients}:

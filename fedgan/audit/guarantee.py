@@ -15,6 +15,15 @@ PROTECTED_EVERYWHERE = {
     "record": "every person who has at most one record at each client",
     "client": "every person who stands behind any of the clients",
 }
+# And where one may be at one client of each run.
+NEIGHBOURS_OF_RUNS = {
+    "record": "add or remove one record of one client of each run",
+    "client": "add or remove one client of each run",
+}
+PROTECTED_OF_RUNS = {
+    "record": "every person who has at most one record in each run",
+    "client": "every party that is one client of each run, with all its records",
+}
 ADVERSARIES = {
     "local": "everyone, the server and the other clients included",
     "aggregator": "everyone but the server, which adds the noise and sees what clients send before that",
@@ -42,7 +51,8 @@ class LevelBudget:
         epsilon: the largest over all clients, of all their charges; infinite at level "client" where a client was also
             charged at level "record".
         delta: the delta at which it holds.
-        overlap: "none", or "sum" where epsilon and delta are those of a person who may be at every client.
+        overlap: "none", or where epsilon and delta are those of a person who may be at several clients: "runs" for one
+            client of each run, "sum" for all.
     """
 
     level: str
@@ -54,12 +64,13 @@ class LevelBudget:
     @property
     def neighbours(self) -> str:
         """Which two worlds can hardly be told apart."""
-        return (NEIGHBOURS_EVERYWHERE if self.overlap == "sum" else NEIGHBOURS)[self.level]
+        texts = {"none": NEIGHBOURS, "runs": NEIGHBOURS_OF_RUNS, "sum": NEIGHBOURS_EVERYWHERE}
+        return texts[self.overlap][self.level]
 
     @property
     def protected(self) -> str:
         """Whom that hides."""
-        return (PROTECTED_EVERYWHERE if self.overlap == "sum" else PROTECTED)[self.level]
+        return {"none": PROTECTED, "runs": PROTECTED_OF_RUNS, "sum": PROTECTED_EVERYWHERE}[self.overlap][self.level]
 
     @property
     def adversary(self) -> str:

@@ -30,6 +30,7 @@ class Overlap(StrEnum):
     """Whether a person may have records at several clients."""
 
     none = "none"
+    runs = "runs"
     sum = "sum"
 
 
@@ -47,7 +48,10 @@ def budget(
     accountant: Annotated[str, typer.Option(help="pld, rdp or prv; all for each side by side.")] = "pld",
     limit: Annotated[float | None, typer.Option(metavar="EPS", help="Exit with 3 above this epsilon.")] = None,
     overlap: Annotated[
-        Overlap, typer.Option(help="none: clients hold disjoint records; sum: a person may be at every client.")
+        Overlap,
+        typer.Option(
+            help="none: clients hold disjoint records; runs: a person may be at one of each run; sum: at all."
+        ),
     ] = Overlap.none,
     as_json: JsonOption = False,
 ) -> None:

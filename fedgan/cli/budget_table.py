@@ -63,6 +63,8 @@ def _explain(report: BudgetReport) -> None:
         show(f"note: {note}")
     if report.overlap == "sum":
         show("Epsilons and deltas of all clients are added up.")
+    elif report.overlap == "runs":
+        show("A person may be at one client of each run: the runs' largest epsilons are added up, and their deltas.")
     else:
         show(
             "Clients hold disjoint records, so the largest epsilon holds for all; a person with records at several "

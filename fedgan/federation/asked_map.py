@@ -10,6 +10,7 @@ from fedgan.models import ImageShape
 from fedgan.training.warm_start import Cells, FeatureMap, LocalMoments
 
 _MOST_CELLS = 4096
+_MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 
 def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> FeatureMap | LocalMoments:
@@ -19,6 +20,8 @@ def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) 
         Refusal: the order is unknown, or the cells do not fit the images, are too many, or are not finite.
     """
     if request.order == 0:
+        if not 0 < request.features <= _MOST_NUMBERS // num_classes:
+            raise Refusal(Refusal.BAD_REQUEST)
         return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
     arrays = request.arrays
     if request.order not in (1, 2) or arrays.keys() != {"origins", "bases", "centres", "radii"}:
@@ -37,7 +40,8 @@ def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) 
         "centres": (num_classes, centres[1], coefficients if whole else centres[2]),
         "radii": (num_classes,),
     }
-    if arrays_fault(arrays, expected) or not (arrays["radii"] > 0).all():
+    numbers = num_classes * centres[1] * (1 + centres[2]) ** request.order
+    if numbers > _MOST_NUMBERS or arrays_fault(arrays, expected) or not (arrays["radii"] > 0).all():
         raise Refusal(Refusal.BAD_REQUEST)
     cells = Cells(**{name: torch.from_numpy(array) for name, array in arrays.items()})
     return LocalMoments(image_shape, cells, request.order)

@@ -1,8 +1,8 @@
 """Arrays in fewer bytes on their way between server and clients.
 
-What is packed has left a vault and is private already, or is public, so rounding it is post-processing: nothing here
-reads a record, and nothing is charged. Rounding is to the nearest and draws nothing, so the same arrays always make the
-same bytes and a release that is given again is the same release.
+What is packed has left a vault and is private already, is public, or is clipped where it arrives, so rounding it is
+post-processing: nothing here reads a record, and nothing is charged. Rounding is to the nearest and draws nothing, so
+the same arrays always make the same bytes and a release that is given again is the same release.
 
 Names are those of the arrays; with "int8" the scales of array "x" travel as array "scale/x".
 """

@@ -16,7 +16,7 @@ from torch import nn
 
 from fedgan import __version__
 from fedgan.audit.budget import BudgetReport, audit_budget
-from fedgan.audit.guarantee import NEIGHBOURS, finite
+from fedgan.audit.guarantee import finite
 from fedgan.audit.paths import ledger_files
 from fedgan.audit.verify import verify
 from fedgan.errors import IntegrityError, UsageError
@@ -132,15 +132,16 @@ def _write(
 def _guarantee(budget: BudgetReport | None) -> dict[str, Any]:
     """Return the card's fields about privacy: what `fedgan audit budget` says of all parts together."""
     if budget is None:
-        nothing = dict.fromkeys(("trust", "neighbours", "epsilon", "delta", "accountant"))
+        nothing = dict.fromkeys(("trust", "neighbours", "epsilon", "delta", "accountant", "overlap"))
         return {"level": "none", **nothing, "ledger_heads": {}}
     return {
         "level": budget.level,
         "trust": budget.levels[0].trust,
-        "neighbours": NEIGHBOURS[budget.level],
+        "neighbours": budget.levels[0].neighbours,
         "epsilon": finite(budget.epsilon),
         "delta": budget.delta,
         "accountant": budget.accountant,
+        "overlap": budget.overlap,
         "ledger_heads": {client.client: client.head for client in budget.clients},
     }
 

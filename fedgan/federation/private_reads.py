@@ -50,12 +50,12 @@ def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
     """
     if not is_private(config):
         return
-    for index, part in enumerate(sites.parts):
+    for index in range(len(sites)):
         path = ledger_path(ledgers_of(config, folder), client_name(index))
         if not path.is_file():
             continue  # a client that was never asked
         try:
-            expected = commitment(dataset_digest(sites.data.train.subset(part)), path.with_suffix(".salt"), begin=False)
+            expected = commitment(dataset_digest(sites.records_of(index)), path.with_suffix(".salt"), begin=False)
         except IntegrityError:
             raise UsageError(
                 f"--private-reads: {path.with_suffix('.salt')} is not here: only who owns a run's records may read them"

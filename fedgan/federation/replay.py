@@ -46,7 +46,7 @@ def _arrays_digest(arrays: Arrays) -> str:
 
 
 def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release) -> None:
-    """Keep `release`, which is private already, as the answer to `request`; it replaces the one kept before.
+    """Keep `release`, which is private already (`Vault` keeps no other), as the answer to `request`; it replaces the one kept before.
 
     It survives the end of this process. It is not synced, as a ledger is: what a power failure takes is charged again.
     """
@@ -56,7 +56,7 @@ def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release)
         "release": json.dumps(facts),
         "arrays": _arrays_digest(release.arrays),
     }
-    write_bytes(path, save(release.arrays, metadata=metadata), durable=False)
+    write_bytes(path, save(release.arrays, metadata=metadata), mode=0o600, durable=False)
 
 
 def recall(path: Path, request: EmbedRequest | TrainRequest) -> Release | None:

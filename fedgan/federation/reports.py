@@ -78,8 +78,9 @@ def report_of(
     Args:
         number: of the round.
         good: sound releases.
-        failed: why other clients sent none; who sits out has not failed.
-        secret: whether nobody may learn who took part. Then it is enough that not everybody failed.
+        failed: why other clients sent none.
+        secret: whether nobody may learn who took part. Then it is enough that not everybody failed, who sits out has
+            not failed, and the report names those alone whose coin was not tossed yet: any other failure tells of it.
         minimum: of good releases otherwise.
         discriminator_steps: discriminator steps for each generator step.
     """
@@ -87,7 +88,7 @@ def report_of(
     return RoundReport(
         round=number,
         clients=[] if secret else [release.client for release in good],
-        refused={client: why for client, why in failed.items() if why != Refusal.SITS_OUT},
+        refused={client: why for client, why in failed.items() if not secret or why in Refusal.BEFORE_THE_COIN},
         discriminator_steps=discriminator_steps,
         heads={} if secret else heads_of(good),
         enough=answered if secret else len(good) >= minimum,

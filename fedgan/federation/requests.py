@@ -134,6 +134,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     UNAVAILABLE = "unavailable"
     CLOCK_BEHIND = "clock_behind"
     CODES = frozenset({BUDGET_SPENT, BAD_REQUEST, FAILED, SITS_OUT, AGAINST_POLICY, UNAVAILABLE, CLOCK_BEHIND})
+    BEFORE_THE_COIN = frozenset({BUDGET_SPENT, BAD_REQUEST, AGAINST_POLICY, CLOCK_BEHIND})
+    """What a client says before it has tossed its coin of level "client", so that it tells nothing of it."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -137,7 +137,7 @@ class _Recorder:
                 "fake_accuracy": report.fake_accuracy,
                 "bytes_down": report.bytes_down,
                 "bytes_up": report.bytes_up,
-                "seconds": round(seconds, 3),
+                "seconds": None if server.step.secret_cohort else round(seconds, 3),  # tells how many took part
                 **({"answers": report.answers()} if self._timed else {}),
             }
         )

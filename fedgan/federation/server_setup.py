@@ -88,11 +88,20 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
         batch_size=training.warm_start_batch_size,
         learning_rate=training.warm_start_learning_rate,
         class_counts=training.class_counts,
-        noise_std=plan.warm_start_noise if plan else 0.0,
+        noise_std=plan.warm_start_noise * _of_rounded_sums(plan) if plan else 0.0,
         whole_clients=config.privacy.level == "client",
         shares=warm_start_shares(config),
         mixture=training.warm_start == "mixture",
     )
+
+
+def _of_rounded_sums(plan: PrivacyPlan) -> float:
+    """Return by how much a record can move a sum that arrives in float32, in units of what it moves the exact sum by.
+
+    A sum over n records of norm at most C has norm n C at most and is rounded by 2^-24 of that; so are the sums of two
+    neighbouring data sets, each its own way. At level "client" the server clips what arrives.
+    """
+    return 1.0 + plan.records * 2.0**-23 if plan.level == "record" else 1.0
 
 
 def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | None, noise: NoiseSource) -> ServerStep:
@@ -105,7 +114,7 @@ def _server_step(config: Config, gan: Gan, everybody: int, plan: PrivacyPlan | N
             loss=loss_of(config),
             probability=config.training.batch_size / everybody,
             fake_gradient=_fake_gradient(config, noise),
-            noise_std=plan.noise_multiplier * plan.clip if plan else 0.0,
+            noise_std=plan.noise_multiplier * plan.clip * _of_rounded_sums(plan) if plan else 0.0,
             noise=noise,
             seed=config.seed,
             aggregation=None if config.federation.aggregation == "mean" else aggregation,

@@ -124,8 +124,8 @@ class Vault:
     def embed(self, request: EmbedRequest) -> Release:
         """Return the sums of features or moments as array "embedding", at level "client" divided by the records.
 
-        With local trust N(0, z^2) is added in every coordinate. Without, the same release is given again when it is
-        asked for again, since a server that crashed has published nothing of it.
+        With local trust N(0, z^2) is added in every coordinate, and who asks for the same again gets the same. Without,
+        it is charged again: the server, whose noise is another then, may have published what it made of the first.
         """
         if kept := self._recall(request):
             return kept
@@ -190,19 +190,20 @@ class Vault:
         """Return the deviation of the noise that this party adds, where noise of deviation `std` is due."""
         return std if self._private and self._plan.trust == "local" else 0.0
 
-    def _replays(self, request: EmbedRequest | TrainRequest) -> bool:
-        """Return whether the answer to `request` is kept and given again when it is asked for again.
+    @property
+    def _replays(self) -> bool:
+        """Whether the answer to a request is kept and given again when it is asked for again.
 
-        Where the server adds the noise, a round asked for again after a crash is one more round, with its own charge.
+        Where the server adds the noise, what is asked for again after a crash is one more release, with its own charge.
         """
-        return self._private and (self._plan.trust == "local" or isinstance(request, EmbedRequest))
+        return self._private and self._plan.trust == "local"
 
     def _recall(self, request: EmbedRequest | TrainRequest) -> Release | None:
         """Return the answer to exactly this request if it was given before: it is paid for already."""
-        return recall(kept_release(self._ledger), request) if self._replays(request) else None
+        return recall(kept_release(self._ledger), request) if self._replays else None
 
     def _remember(self, request: EmbedRequest | TrainRequest, release: Release) -> Release:
-        if self._replays(request):
+        if self._replays:
             remember(kept_release(self._ledger), request, release)
         return release
 

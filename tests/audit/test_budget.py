@@ -185,6 +185,26 @@ def test_overlapping_clients_add_epsilons_and_deltas_up(run: Path) -> None:
         audit_budget([run], overlap="max")
 
 
+@pytest.mark.privacy
+def test_who_is_at_one_client_of_each_run_adds_the_dearest_up(tmp_path: Path) -> None:
+    """Run A charged client 0 ten times, run B client 1: a person in A's 0 and B's 1 paid for twenty."""
+    events = [Gaussian(2.0)]
+    for run, dear in (("a", "00000"), ("b", "00001")):
+        for client in ("00000", "00001"):
+            path = tmp_path / run / f"client-{client}.jsonl"
+            ledger(path, client, events * (10 if client == dear else 1))
+    runs = [tmp_path / "a", tmp_path / "b"]
+    alone = [audit_budget([run]).epsilon for run in runs]
+    met = audit_budget(runs, overlap="runs")
+    assert met.epsilon == pytest.approx(sum(alone), rel=1e-12)
+    assert met.delta == pytest.approx(2 * audit_budget(runs).delta, rel=1e-12)
+    truth = epsilon(events * 20, delta=met.delta)
+    assert audit_budget(runs).epsilon < truth <= met.epsilon  # names alone would have said too little
+    ((protected, neighbours),) = [(level.protected, level.neighbours) for level in met.levels]
+    assert protected == "every person who has at most one record in each run"
+    assert neighbours == "add or remove one record of one client of each run"
+
+
 def test_all_accountants_stand_side_by_side(run: Path) -> None:
     report = audit_budget([run], accountant="all")
     assert (report.accountant, report.epsilon) == ("pld", audit_budget([run]).epsilon)

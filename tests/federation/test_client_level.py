@@ -15,6 +15,7 @@ import torch
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
 from fedgan.federation.embeddings import Embeddings, WarmStart
+from fedgan.federation.reports import LATE, report_of
 from fedgan.federation.requests import EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.server_steps import ClippedUpdates
@@ -178,3 +179,20 @@ def test_a_run_reports_its_own_epsilon_and_names_nobody(
     card = json.loads(RunFolder(tmp_path / "run").card.read_text())
     assert (card["level"], card["trust"]) == ("client", "aggregator")
     assert card["neighbours"] == "add or remove one client"
+
+
+def test_a_failure_after_the_coin_is_in_no_report() -> None:
+    """Who comes late, fails or sends rubbish has tossed its coin, and it said yes."""
+    failed = {
+        "00000": Refusal.SITS_OUT,
+        "00001": LATE,
+        "00002": Refusal.FAILED,
+        "00003": "array discriminator/x is not finite",
+        "00004": Refusal.UNAVAILABLE,
+        **{f"1{index}": code for index, code in enumerate(sorted(Refusal.BEFORE_THE_COIN))},
+    }
+    report = report_of(1, [], failed, secret=True, minimum=1, discriminator_steps=1)
+    assert set(report.refused.values()) == Refusal.BEFORE_THE_COIN
+    assert report.enough
+    open_report = report_of(1, [], failed, secret=False, minimum=1, discriminator_steps=1)
+    assert open_report.refused == failed

@@ -17,7 +17,7 @@ from torch import Tensor
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
 from fedgan.data.sampling import poisson_indices
-from fedgan.federation.requests import Release
+from fedgan.federation.requests import EmbedRequest, Release
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.simulation import Outcome
@@ -300,6 +300,36 @@ def test_where_the_server_adds_the_noise_a_repeated_round_is_charged_again(
     assert len(read_ledger(ledger)) == 3
     local = make_vault(algorithm="fedsgd", steps=1, client="00001")
     assert local.train(request).head == local.train(request).head
+
+
+def test_where_the_server_adds_the_noise_a_repeated_embedding_is_charged_again(
+    make_vault: Callable[..., Vault], tmp_path: Path
+) -> None:
+    request = EmbedRequest("run-1", 8, 1)
+    vault = make_vault(algorithm="fedsgd", trust="aggregator", steps=1)
+    assert vault.embed(request).head != vault.embed(request).head
+    assert len(read_ledger(tmp_path / "ledgers" / "client-00000.jsonl")) == 3
+
+
+@pytest.mark.privacy
+def test_the_servers_noise_covers_the_rounding_of_sums(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    """Neighbouring sums of 20,000 rows are further than 1 apart once they are float32."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20_000, 400)) + 1.0
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for lost in range(50):
+        total = rows.sum(0)
+        moved = (total.astype(np.float32) - (total - rows[lost]).astype(np.float32)).astype(np.float64)
+        assert np.linalg.norm(moved) <= 1 + len(rows) * 2.0**-23
+    server, vaults, _ = federation(
+        tiny_config(*FEDSGD, "privacy.trust=aggregator", "training.warm_start=mean_embedding"),
+        tmp_path,
+        [None] * CLIENTS,
+    )
+    records = sum(vault.describe().records for vault in vaults)
+    charged = vaults[0]._plan.warm_start_noise
+    assert server.warm_start.noise_std == pytest.approx(charged * (1 + records * 2.0**-23), rel=1e-12)
+    assert server.step._noise_std > vaults[0]._plan.noise_multiplier * vaults[0]._plan.clip
 
 
 @pytest.mark.parametrize("array", ["missing", "shape", "network"])

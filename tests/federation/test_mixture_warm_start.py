@@ -178,7 +178,8 @@ def test_a_trusted_server_adds_the_noise_of_each_release(
         for line in read_ledger(tmp_path / "run" / "ledgers" / "client-00000.jsonl")
         if isinstance(line.event, Gaussian)
     ]
-    assert added == charged
+    assert added == pytest.approx(charged, rel=1e-3)  # above, by the rounding of sums in float32
+    assert all(mine >= theirs for mine, theirs in zip(added, charged, strict=True))
     assert len(charged) == 4
 
 

@@ -15,7 +15,7 @@ _PLAN_TESTS = "tests/privacy/test_plan.py"
 _AUDIT_TESTS = "tests/audit/test_budget.py"
 _SPENT = "ledger.events_at(self._plan.level)"
 _ALLOWS = f"self._budget.allows({_SPENT}, event)"
-_TOGETHER = 'together = sum if overlap == "sum" else max'
+_TOGETHER = "sum(max(cost(charges, level, delta, accountant) for charges in group) for group in groups)"
 
 MUTANTS = (
     Mutant(
@@ -24,7 +24,7 @@ MUTANTS = (
         file=_FUSION,
         before="budget = audit_budget([target.path]) if private else None",
         after="budget = audit_budget([target.parts / names[0]]) if private else None",
-        killed_by=(f"{_FUSE_TESTS}::test_epsilon_is_that_of_an_audit_of_all_parts",),
+        killed_by=(f"{_FUSE_TESTS}::test_runs_that_may_divide_records_differently_add_up",),
     ),
     Mutant(
         name="fused-card-believed",
@@ -101,7 +101,7 @@ MUTANTS = (
         breaks="the guarantee of a run is that of its worst client",
         file=_AUDIT,
         before=_TOGETHER,
-        after=_TOGETHER.replace("max", "min"),
+        after=_TOGETHER.replace("max(", "min("),
         killed_by=(
             f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",
             f"{_AUDIT_TESTS}::test_the_limit_is_a_limit_on_the_largest",
@@ -112,8 +112,16 @@ MUTANTS = (
         breaks="mechanisms on disjoint records compose in parallel: the largest epsilon counts, not the sum",
         file=_AUDIT,
         before=_TOGETHER,
-        after="together = sum",
+        after=_TOGETHER.replace("max(", "sum("),
         killed_by=(f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",),
+    ),
+    Mutant(
+        name="parts-taken-as-divided-alike",
+        breaks="parts of a fused generator may divide the same records differently",
+        file=_AUDIT,
+        before='if overlap == "none" and not all(',
+        after="if False and not all(",
+        killed_by=("tests/cli/test_fuse_command.py::test_runs_that_may_divide_records_differently_add_up",),
     ),
     Mutant(
         name="smallest-delta-reported",
