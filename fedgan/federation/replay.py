@@ -46,7 +46,7 @@ def _arrays_digest(arrays: Arrays) -> str:
 
 
 def remember(path: Path, request: EmbedRequest | TrainRequest, release: Release) -> None:
-    """Keep `release`, which is private already (`Vault` keeps no other), as the answer to `request`; it replaces the one kept before.
+    """Keep `release` as the answer to `request`, in place of the one kept before. `Vault` keeps private ones alone.
 
     It survives the end of this process. It is not synced, as a ledger is: what a power failure takes is charged again.
     """
