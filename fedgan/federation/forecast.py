@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fedgan.config import Config
+from fedgan.data.dataset import ImageDataset
 from fedgan.federation.algorithms import ALGORITHMS, Algorithm
 from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.cohort import cohort_size, participations
@@ -34,9 +35,18 @@ from fedgan.training.local import train_discriminator_steps, train_generator_ste
 from fedgan.training.rules import GradientRule
 from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import EmbeddingTarget, FeatureMap, fit_generator, most_numbers
+from fedgan.training.warm_start import (
+    Cells,
+    EmbeddingTarget,
+    FeatureMap,
+    LocalMoments,
+    embed,
+    fit_generator,
+    most_numbers,
+)
 
 _CALIBRATION_STEPS = 3
+_CALIBRATION_RECORDS = 256
 _RUN = "20260101T000000Z-00000000"  # as long as a run's identifier
 
 
@@ -84,7 +94,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
         bytes_up=up,
         bytes_a_round=arrays_of_all(config, down=down, up=up),
         embedding_bytes=_embedding_bytes(config, gan, train.num_classes) if warm else 0,
-        seconds=_expected_seconds(config, gan),
+        seconds=_expected_seconds(config, gan, records=len(train)),
     )
 
 
@@ -133,12 +143,14 @@ def _answer_bytes(config: Config, arrays: Arrays, request: EmbedRequest | TrainR
     return count_bytes(to_records(Release(client_name(0), 0, arrays, head), request))
 
 
-def _expected_seconds(config: Config, gan: Gan) -> float:
+def _expected_seconds(config: Config, gan: Gan, *, records: int) -> float:
     """Extrapolate from a few steps of each kind on random images."""
     federation, training = config.federation, config.training
     seconds = 0.0
     if training.warm_start == "mean_embedding":
         seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
+    elif training.warm_start == "mixture":
+        seconds += _moments_seconds(config, gan) * records * training.warm_start_stages
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
     at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
@@ -187,6 +199,26 @@ def _step_seconds(config: Config, gan: Gan) -> tuple[float, float]:
         work(_CALIBRATION_STEPS)
         times.append((perf_counter() - begun) / _CALIBRATION_STEPS)
     return times[0], times[1]
+
+
+def _moments_seconds(config: Config, gan: Gan) -> float:
+    """Return the seconds of one record in the dearest release of the warm start by local moments."""
+    shape, classes = gan.generator.image_shape, cast(int, gan.generator.num_classes)
+    numbers, coordinates = LocalMoments.coefficients(shape), config.model.latent_dim  # type: ignore[arg-type]
+    cells = Cells(
+        origins=torch.zeros(classes, numbers),
+        bases=torch.zeros(classes, coordinates, numbers),
+        centres=torch.zeros(classes, max(1, config.model.width), coordinates),
+        radii=torch.ones(classes),
+    )
+    labels = torch.arange(_CALIBRATION_RECORDS) % classes
+    images = 2 * torch.rand((_CALIBRATION_RECORDS, *shape), generator=stream(0, "forecast")) - 1  # type: ignore[misc]
+    records = ImageDataset(images, labels, classes)
+    moments = LocalMoments(shape, cells, order=2)  # type: ignore[arg-type]
+    embed(records, moments)
+    begun = perf_counter()
+    embed(records, moments)
+    return (perf_counter() - begun) / len(records)
 
 
 def _fit_step_seconds(config: Config, gan: Gan) -> float:
