@@ -90,7 +90,7 @@ def test_a_killed_run_resumes(
             outcome = run(config, folder, resume=True)
         except BudgetError:
             # Killed between the first charge of the warm start and the end of its exchange.
-            assert not list((folder / "checkpoints").glob("*.json"))
+            assert {path.stem for path in (folder / "checkpoints").glob("*.json")} <= {"begin"}
             assert set(charges(folder).values()) == {1}
             continue
         if level == "none":
