@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 
 from fedgan.federation.checks import arrays_fault
@@ -20,7 +22,8 @@ def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) 
         Refusal: the order is unknown, or the cells do not fit the images, are too many, or are not finite.
     """
     if request.order == 0:
-        if not 0 < request.features <= _MOST_NUMBERS // num_classes:
+        # The sums, and the frequencies: one vector of pixels for two features.
+        if not 0 < request.features <= _MOST_NUMBERS // max(num_classes, prod(image_shape) // 8):
             raise Refusal(Refusal.BAD_REQUEST)
         return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
     arrays = request.arrays

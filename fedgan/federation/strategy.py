@@ -77,6 +77,7 @@ class GanStrategy(Strategy):
         self._fault_of = fault_of
         self._question: Question | None = None
         self._bytes_down = 0
+        self._embedded = (0, 0)  # bytes down and up of the warm start's releases so far
         self._spent: set[str] = set()
         self._in_vain = 0
         self.stopped = ""
@@ -174,7 +175,10 @@ class GanStrategy(Strategy):
             needed = self._server.minimum_clients
             raise FedganError(f"warm start: {len(report.clients)} good answers, at least {needed} are needed")
         self._server.finish_embeddings()
-        self._server.unfitted = replace(report, bytes_down=self._bytes_down, bytes_up=_mean(sizes))
+        self._embedded = (self._embedded[0] + self._bytes_down, self._embedded[1] + (_mean(sizes) or 0))
+        if report_of_all := self._server.unfitted:  # the last release is in; its bytes are those of all
+            down, up = self._embedded
+            self._server.unfitted = replace(report_of_all, bytes_down=down, bytes_up=up)
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.federation.checkpoint import save_checkpoint
 from fedgan.federation.combinations import check_warm_start
-from fedgan.federation.requests import EmbedRequest, Refusal
+from fedgan.federation.requests import EmbedRequest, Refusal, Release
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
@@ -189,3 +190,23 @@ def test_what_does_not_go_together_is_said() -> None:
     with pytest.raises(UsageError, match=r"training\.anchor_weight = 1"):
         check_warm_start(warm_start="mixture", model="mixture", anchor_weight=1.0)
     check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0)
+
+
+def test_the_bytes_of_a_warm_start_are_those_of_all_its_releases(
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    answer = Vault.embed
+
+    def noted(vault: Vault, request: EmbedRequest) -> Release:
+        release = answer(vault, request)
+        if release.client == "00000":
+            sizes.append(release.arrays["embedding"].nbytes)
+        return release
+
+    monkeypatch.setattr(Vault, "embed", noted)
+    run(tiny_config(*MIXTURE, "federation.rounds=0"), tmp_path / "run")
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(sizes) == 4
+    assert sum(sizes) < row["bytes_up"] < sum(sizes) + 4 * 2000
+    assert row["bytes_down"] > 0
