@@ -159,7 +159,8 @@ class Server:
         """
         warm_start, _ = self._warm_start_parts()
         shape, whole_clients = self.embedding_shape(), warm_start.whole_clients
-        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients)
+        stage = self.mixture.stage if self.mixture else 0
+        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=stage)
         records = {**records, **self.inspector.weights.counted()}
         if self._embeddings is None:
             self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64))

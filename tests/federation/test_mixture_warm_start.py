@@ -112,6 +112,29 @@ def test_a_request_that_does_not_fit_is_refused_uncharged(
     assert not (tmp_path / "ledgers").exists()
 
 
+@pytest.mark.parametrize("given", [2, 4])
+def test_the_release_of_another_stage_is_refused_by_name(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    given: int,
+) -> None:
+    answer, before = Vault.embed, dict[str, Release]()
+
+    def embed_or_repeat(self: Vault, request: EmbedRequest) -> Release:
+        release = answer(self, request)
+        if self._client == "00001" and request.stage == 3:  # of the same shape and round as release 2
+            return before["00001"] if given == 2 else replace(release, stage=given)
+        return before.setdefault(self._client, release) if request.stage == 2 else release
+
+    monkeypatch.setattr(Vault, "embed", embed_or_repeat)
+    run(tiny_config(*MIXTURE, "training.warm_start_stages=5", "federation.rounds=0"), tmp_path / "run")
+    words = f"without client 00001: answers stage {given} of the warm start instead of 3"
+    assert sum(words in record.getMessage() for record in caplog.records) == 1
+
+
 @pytest.mark.privacy
 def test_a_run_spends_what_it_planned(
     tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path
