@@ -97,7 +97,7 @@ class Server:
         self.unfitted: RoundReport | None = None
         self.embedding_heads: dict[str, str] = {}
         self.warm_start = warm_start
-        self.mixture = mixture_of(warm_start, gan, seed)
+        self.mixture = mixture_of(warm_start, gan, seed, compression)
         self._embeddings: Embeddings | None = None
         self._algorithm = algorithm
         self._optimisation = optimisation
@@ -133,8 +133,7 @@ class Server:
             raise ValueError("this run has no warm start")
         if (fit := self.mixture) is not None:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
-            # Not compressed: server and clients are to see the same cells.
-            return EmbedRequest(self.run, 0, 0, self._everybody, "none", fit.stage, fit.order, arrays)
+            return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
         seed = derive_seed(self._seed, "features")
         return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody, self._compression)
 
@@ -163,7 +162,7 @@ class Server:
         good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=stage)
         records = {**records, **self.inspector.weights.counted()}
         if self._embeddings is None:
-            self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64))
+            self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64), compression=self._compression)
         self._embeddings.add(good, {**refused, **faulty}, records, whole_clients=whole_clients)
         return self._embeddings.report
 

@@ -19,11 +19,13 @@ from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.federation.checkpoint import save_checkpoint
 from fedgan.federation.combinations import check_warm_start
+from fedgan.federation.forecast import forecast
 from fedgan.federation.requests import EmbedRequest, Refusal, Release
+from fedgan.federation.sites import Sites
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
-from fedgan.training.warm_start import Cells, LocalMoments, embed, stage_shares
+from fedgan.training.warm_start import Cells, LocalMoments, MixtureFit, embed, stage_shares
 
 SHARES = stage_shares(4)
 MIXTURE = (
@@ -147,15 +149,16 @@ def test_a_run_spends_what_it_planned(
     assert 0.97 * 10 < report.epsilon <= 10
 
 
-@pytest.mark.parametrize("saves", range(2, 6))
+@pytest.mark.parametrize(("saves", "compression"), [*((saves, "none") for saves in range(2, 6)), (4, "int8")])
 def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     saves: int,
+    compression: str,
 ) -> None:
-    config = tiny_config(*MIXTURE, NO_LEVEL, "federation.rounds=1")
+    config = tiny_config(*MIXTURE, NO_LEVEL, f"federation.compression='{compression}'", "federation.rounds=1")
     run(config, tmp_path / "whole")
     done = []
 
@@ -215,21 +218,82 @@ def test_what_does_not_go_together_is_said() -> None:
     check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0)
 
 
+@pytest.mark.parametrize(("compression", "smaller"), [("none", 1.0), ("float16", 2.0), ("int8", 3.9)])
 def test_the_bytes_of_a_warm_start_are_those_of_all_its_releases(
-    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+    smaller: float,
 ) -> None:
-    sizes: list[int] = []
+    asked: list[int] = []
+    answered: list[int] = []
     answer = Vault.embed
 
     def noted(vault: Vault, request: EmbedRequest) -> Release:
         release = answer(vault, request)
         if release.client == "00000":
-            sizes.append(release.arrays["embedding"].nbytes)
+            asked.append(sum(array.nbytes for array in request.arrays.values()))
+            answered.append(release.arrays["embedding"].nbytes)
         return release
 
     monkeypatch.setattr(Vault, "embed", noted)
-    run(tiny_config(*MIXTURE, "federation.rounds=0"), tmp_path / "run")
+    config = tiny_config(*MIXTURE, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
     (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert len(sizes) == 4
-    assert sum(sizes) < row["bytes_up"] < sum(sizes) + 4 * 2000
-    assert row["bytes_down"] > 0
+    for sizes, counted in ((asked, row["bytes_down"]), (answered, row["bytes_up"])):
+        assert len(sizes) == 4
+        assert sum(sizes) / smaller <= counted < sum(sizes) / smaller + 4 * 2000
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("compression", ["none", "float16", "int8"])
+def test_server_and_vaults_see_the_same_cells_and_rounding_counts_as_noise(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+) -> None:
+    """Rounding comes after the noise of a release, and before the server reads anything from it."""
+    placed: dict[int, list[np.ndarray]] = {}
+    released: dict[int, list[Release]] = {}
+    read: dict[int, list[np.ndarray]] = {}
+    noises: dict[int, tuple[torch.Tensor, float]] = {}
+    answer, absorb_ = Vault.embed, MixtureFit.absorb
+
+    def embed_and_note(vault: Vault, request: EmbedRequest) -> Release:
+        release = answer(vault, request)
+        placed[request.stage] = [request.arrays[name] for name in ("origins", "bases", "centres", "radii")]
+        released.setdefault(request.stage, []).append(release)
+        return release
+
+    def absorb_and_note(fit: MixtureFit, sums: torch.Tensor, noise_std: float) -> None:
+        read[fit.stage] = [tensor.numpy() for tensor in fit.moments()._cells]
+        noises[fit.stage] = (sums, noise_std)
+        absorb_(fit, sums, noise_std)
+
+    monkeypatch.setattr(Vault, "embed", embed_and_note)
+    monkeypatch.setattr(MixtureFit, "absorb", absorb_and_note)
+    config = tiny_config(*MIXTURE, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
+    for stage in range(4):
+        for sent, seen in zip(placed[stage], read[stage], strict=True):
+            np.testing.assert_array_equal(sent.astype(np.float64), seen)
+        sums, noise_std = noises[stage]
+        charged = math.sqrt(sum(release.noise_std**2 for release in released[stage]))
+        rounding = sums.numpy() - sum(release.arrays["embedding"].astype(np.float64) for release in released[stage])
+        assert (compression == "none") == (np.abs(rounding).max() == 0)
+        assert noise_std**2 - charged**2 == pytest.approx(float(np.square(rounding).mean()), rel=0.4, abs=1e-9)
+
+
+@pytest.mark.parametrize("compression", ["none", "float16", "int8"])
+def test_a_forecast_bounds_the_bytes_of_a_warm_start(
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, compression: str
+) -> None:
+    config = tiny_config(*MIXTURE, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    foretold = forecast(config, Sites(config, tmp_path)).embedding_bytes
+    assert 0.3 * foretold < row["bytes_up"] < foretold + 4 * 500
