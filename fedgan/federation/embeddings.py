@@ -33,6 +33,7 @@ class WarmStart:
         whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
         shares: part of the precision 1/noise_std^2 that each release has.
         mixture: whether the releases are local moments for a mixture generator, and not one mean embedding.
+        refined: whether a last release is of features of random convolutions, which the mixture's own are fitted to.
     """
 
     features: int
@@ -44,10 +45,16 @@ class WarmStart:
     whole_clients: bool = False
     shares: tuple[float, ...] = (1.0,)
     mixture: bool = False
+    refined: bool = False
 
     def stage_noise(self, stage: int) -> float:
         """Return the standard deviation of the noise that the server adds to the total of release `stage`."""
         return self.noise_std / sqrt(self.shares[stage])
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the last release is one of features, which a generator is fitted to."""
+        return self.refined or not self.mixture
 
 
 @dataclass
@@ -84,8 +91,8 @@ class Embeddings:
         return add_noise(self.sums, std, noise), hypot(self.noise_std, std)
 
     def target(self, warm_start: WarmStart, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
-        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the total."""
-        sums, noise_std = self.noisy(warm_start.stage_noise(0), noise)
+        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the last total."""
+        sums, noise_std = self.noisy(warm_start.stage_noise(-1), noise)
         return estimate_target(
             sums,
             records=self.contributions,
@@ -104,14 +111,10 @@ def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int, compression: C
         return None
     if not isinstance(gan.generator, MixtureGenerator):
         raise ValueError("a warm start by local moments wants a mixture generator")
+    shares = warm_start.shares[:-1] if warm_start.refined else warm_start.shares
 
     def as_seen(cells: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         packed = pack({name: tensor.numpy() for name, tensor in cells.items()}, compression)
         return {name: torch.from_numpy(array) for name, array in unpack(packed, compression).items()}
 
-    return MixtureFit(
-        gan.generator,
-        shares=warm_start.shares,
-        rng_of=lambda stage: stream(seed, "cells", stage),
-        as_seen=as_seen,
-    )
+    return MixtureFit(gan.generator, shares=shares, rng_of=lambda stage: stream(seed, "cells", stage), as_seen=as_seen)
