@@ -106,6 +106,8 @@ class Training(Table):
     """"mean_embedding" fits any generator to one release; "mixture" estimates the generator of model "mixture"."""
     warm_start_stages: Annotated[int, Field(ge=3, le=100)] = 5
     """Releases of the warm start "mixture", which share its budget; all but 3 of them move the cells' centres."""
+    warm_start_refinement: bool = False
+    """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
     warm_start_features: PositiveCount = 2100
     warm_start_steps: PositiveCount = 1500
     warm_start_batch_size: PositiveCount = 500

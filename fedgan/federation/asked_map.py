@@ -9,13 +9,22 @@ import torch
 from fedgan.federation.checks import arrays_fault
 from fedgan.federation.requests import EmbedRequest, Refusal
 from fedgan.models import ImageShape
-from fedgan.training.warm_start import Cells, FeatureMap, LocalMoments
+from fedgan.training.warm_start import Cells, ConvolutionMap, FeatureMap, LocalMoments
 
 _MOST_CELLS = 4096
 _MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 
-def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> FeatureMap | LocalMoments:
+def asked_features(request: EmbedRequest, image_shape: ImageShape) -> FeatureMap | ConvolutionMap:
+    """Return the map that a request of order 0 asks for: of Fourier features, or of random convolutions if of none."""
+    if request.features == 0:
+        return ConvolutionMap(image_shape, seed=request.feature_seed)
+    return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
+
+
+def asked_map(
+    request: EmbedRequest, image_shape: ImageShape, num_classes: int
+) -> FeatureMap | ConvolutionMap | LocalMoments:
     """Return the map from a record to its row that `request` asks for; a row has norm at most 1 whatever it says.
 
     Raises:
@@ -23,9 +32,9 @@ def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) 
     """
     if request.order == 0:
         # The sums, and the frequencies: one vector of pixels for two features.
-        if not 0 < request.features <= _MOST_NUMBERS // max(num_classes, prod(image_shape) // 8):
+        if not 0 <= request.features <= _MOST_NUMBERS // max(num_classes, prod(image_shape) // 8):
             raise Refusal(Refusal.BAD_REQUEST)
-        return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
+        return asked_features(request, image_shape)
     arrays = request.arrays
     if request.order not in (1, 2) or arrays.keys() != {"origins", "bases", "centres", "radii"}:
         raise Refusal(Refusal.BAD_REQUEST)

@@ -32,6 +32,7 @@ class WarmStart:
         whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
         shares: part of the precision 1/noise_std^2 that each release has.
         mixture: whether the releases are local moments for a mixture generator, and not one mean embedding.
+        refined: whether a last release is of features of random convolutions, which the mixture's own are fitted to.
     """
 
     features: int
@@ -43,10 +44,16 @@ class WarmStart:
     whole_clients: bool = False
     shares: tuple[float, ...] = (1.0,)
     mixture: bool = False
+    refined: bool = False
 
     def stage_noise(self, stage: int) -> float:
         """Return the standard deviation of the noise that the server adds to the total of release `stage`."""
         return self.noise_std / sqrt(self.shares[stage])
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the last release is one of features, which a generator is fitted to."""
+        return self.refined or not self.mixture
 
 
 @dataclass
@@ -81,8 +88,8 @@ class Embeddings:
         return add_noise(self.sums, std, noise), hypot(self.noise_std, std)
 
     def target(self, warm_start: WarmStart, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
-        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the total."""
-        sums, noise_std = self.noisy(warm_start.stage_noise(0), noise)
+        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the last total."""
+        sums, noise_std = self.noisy(warm_start.stage_noise(-1), noise)
         return estimate_target(
             sums,
             records=self.contributions,
@@ -98,4 +105,5 @@ def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int) -> MixtureFit 
         return None
     if not isinstance(gan.generator, MixtureGenerator):
         raise ValueError("a warm start by local moments wants a mixture generator")
-    return MixtureFit(gan.generator, shares=warm_start.shares, rng_of=lambda stage: stream(seed, "cells", stage))
+    shares = warm_start.shares[:-1] if warm_start.refined else warm_start.shares
+    return MixtureFit(gan.generator, shares=shares, rng_of=lambda stage: stream(seed, "cells", stage))

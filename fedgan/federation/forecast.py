@@ -13,6 +13,7 @@ from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
 from fedgan.federation.algorithms import ALGORITHMS, Algorithm
 from fedgan.federation.arrays import gradient_arrays, networks_of
+from fedgan.federation.asked_map import asked_features
 from fedgan.federation.cohort import cohort_size, participations
 from fedgan.federation.records import count_bytes, to_records
 from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
@@ -23,10 +24,11 @@ from fedgan.federation.sites import (
     gan_of,
     generated_images,
     is_anchored,
+    is_refined,
     loss_of,
     optimisation_of,
 )
-from fedgan.models.families.mixture import MixtureGenerator
+from fedgan.models.families.mixture import MixtureGenerator, begin_refinement
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -37,6 +39,7 @@ from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
     Cells,
+    ConvolutionMap,
     EmbeddingTarget,
     FeatureMap,
     LocalMoments,
@@ -129,7 +132,10 @@ def _traffic(config: Config, algorithm: Algorithm, gan: Gan) -> tuple[int, int]:
 
 def _embedding_bytes(config: Config, gan: Gan, num_classes: int) -> int:
     if config.training.warm_start == "mixture" and isinstance(gan.generator, MixtureGenerator):
-        return 4 * most_numbers(gan.generator, config.training.warm_start_stages)
+        cells = 4 * most_numbers(gan.generator, config.training.warm_start_stages)
+        if not is_refined(config):
+            return cells
+        return cells + 4 * num_classes * _warm_start_map(config, gan).dimension
     request = EmbedRequest(_RUN, config.training.warm_start_features, 0, 0, config.federation.compression)
     return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, num_classes), np.float32)}, request)
 
@@ -151,6 +157,8 @@ def _expected_seconds(config: Config, gan: Gan, *, records: int) -> float:
         seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
     elif training.warm_start == "mixture":
         seconds += _moments_seconds(config, gan) * records * training.warm_start_stages
+        if is_refined(config):
+            seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
     at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
@@ -223,11 +231,7 @@ def _moments_seconds(config: Config, gan: Gan) -> float:
 
 def _fit_step_seconds(config: Config, gan: Gan) -> float:
     training = config.training
-    feature_map = FeatureMap(
-        gan.generator.image_shape,  # type: ignore[arg-type]
-        features=training.warm_start_features,
-        seed=0,
-    ).to(gan.device)
+    feature_map = _warm_start_map(config, gan).to(gan.device)
     classes = int(gan.generator.num_classes)  # type: ignore[arg-type]
     target = EmbeddingTarget(torch.zeros(classes, feature_map.dimension), torch.ones(classes), 0.0)
     marks: list[float] = []
@@ -239,6 +243,13 @@ def _fit_step_seconds(config: Config, gan: Gan) -> float:
         batch_size=training.warm_start_batch_size,
         learning_rate=1e-6,
         rng=stream(0, "forecast"),
+        parameters=begin_refinement(gan.generator) if is_refined(config) else None,
         progress=lambda step: marks.append(perf_counter()),
     )
     return (marks[-1] - marks[0]) / _CALIBRATION_STEPS
+
+
+def _warm_start_map(config: Config, gan: Gan) -> FeatureMap | ConvolutionMap:
+    """Return the map of the release that the generator is fitted to."""
+    features = 0 if is_refined(config) else config.training.warm_start_features
+    return asked_features(EmbedRequest(_RUN, features, 0), gan.generator.image_shape)  # type: ignore[arg-type]

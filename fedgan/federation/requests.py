@@ -48,7 +48,7 @@ class EmbedRequest:
 
     Attributes:
         run: identifier of the run, for the ledger.
-        features: dimension asked of the feature map.
+        features: dimension asked of the map of Fourier features; 0 asks for features of random convolutions.
         feature_seed: draws the feature map; public.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
         compression: of the arrays of request and answer on their way; a vault sees none of it.

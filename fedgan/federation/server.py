@@ -9,6 +9,7 @@ import torch
 
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
+from fedgan.federation.asked_map import asked_features
 from fedgan.federation.compression import Compression
 from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
 from fedgan.federation.inspection import Inspector
@@ -17,6 +18,7 @@ from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release,
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
+from fedgan.models.families.mixture import begin_refinement
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
@@ -26,6 +28,7 @@ from fedgan.training.steps import Anchor
 from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
+    ConvolutionMap,
     EmbeddingTarget,
     FeatureMap,
     LocalMoments,
@@ -123,7 +126,11 @@ class Server:
         """Whether the clients are still to be asked for a release of the warm start."""
         if self.round > 0 or self.warm_start is None:
             return False
-        return self.target is None if self.mixture is None else not self.mixture.done
+        return (self.warm_start.fitted and self.target is None) or self._cells_pending
+
+    @property
+    def _cells_pending(self) -> bool:
+        return self.mixture is not None and not self.mixture.done
 
     # Warm start
 
@@ -131,12 +138,13 @@ class Server:
         """Return the next request of the warm start, the same for every client."""
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
-        if (fit := self.mixture) is not None:
+        if (fit := self.mixture) is not None and not fit.done:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
             # Not compressed: server and clients are to see the same cells.
             return EmbedRequest(self.run, 0, 0, self._everybody, "none", fit.stage, fit.order, arrays)
+        features, stage = (self.warm_start.features, 0) if fit is None else (0, fit.stage)
         seed = derive_seed(self._seed, "features")
-        return EmbedRequest(self.run, self.warm_start.features, seed, self._everybody, self._compression)
+        return EmbedRequest(self.run, features, seed, self._everybody, self._compression, stage)
 
     def absorb_embeddings(
         self,
@@ -176,9 +184,9 @@ class Server:
         warm_start, feature_map = self._warm_start_parts()
         if self._embeddings is None or not self._embeddings.report.clients:
             raise ValueError("no client sent an embedding")
-        if (fit := self.mixture) is not None:
+        if (fit := self.mixture) is not None and not fit.done:
             fit.absorb(*self._embeddings.noisy(warm_start.stage_noise(fit.stage), self._noise))
-        else:
+        elif not isinstance(feature_map, LocalMoments):
             self.target = self._embeddings.target(warm_start, feature_map.count_weight, self._noise)
         self.embedding_heads = self._embeddings.report.heads
         self.unfitted = None if self.embeddings_pending else self._embeddings.report
@@ -189,25 +197,28 @@ class Server:
         warm_start, feature_map = self._warm_start_parts()
         if self.embeddings_pending:
             raise ValueError("there is no target to fit to")
-        if self.target is not None and isinstance(feature_map, FeatureMap):
+        if self.target is not None and not isinstance(feature_map, LocalMoments):
+            generator = self.gan.generator
             fit_generator(
-                self.gan.generator,
+                generator,
                 self.target,
                 feature_map,
                 steps=warm_start.steps,
                 batch_size=warm_start.batch_size,
                 learning_rate=warm_start.learning_rate,
                 rng=stream(self._seed, "warm start"),
+                parameters=begin_refinement(generator) if warm_start.refined else None,
                 progress=progress,
             )
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
 
-    def _warm_start_parts(self) -> tuple[WarmStart, FeatureMap | LocalMoments]:
-        feature_map = self.feature_map() if self.mixture is None else self.mixture.moments()
-        if self.warm_start is None or feature_map is None:
+    def _warm_start_parts(self) -> tuple[WarmStart, FeatureMap | ConvolutionMap | LocalMoments]:
+        if self.warm_start is None:
             raise ValueError("this run has no warm start")
-        return self.warm_start, feature_map
+        if self.mixture is not None and (self._cells_pending or not self.warm_start.refined):
+            return self.warm_start, self.mixture.moments()
+        return self.warm_start, asked_features(self.embed_request(), self._image_shape).to(self.gan.device)
 
     # Rounds
 
@@ -272,13 +283,15 @@ class Server:
         """Number of classes of the conditional networks."""
         return int(self.gan.generator.num_classes)  # type: ignore[arg-type]
 
-    def feature_map(self) -> FeatureMap | None:
+    @property
+    def _image_shape(self) -> tuple[int, int, int]:
+        return self.gan.generator.image_shape  # type: ignore[return-value]
+
+    def feature_map(self) -> FeatureMap | ConvolutionMap | None:
         """Return the public feature map of the warm start, or None without one."""
         if self.warm_start is None:
             return None
-        shape = self.gan.generator.image_shape
-        request = self.embed_request()
-        return FeatureMap(shape, features=request.features, seed=request.feature_seed).to(self.gan.device)  # type: ignore[arg-type]
+        return asked_features(self.embed_request(), self._image_shape).to(self.gan.device)
 
     def _server_round(self, releases: Sequence[Release]) -> ServerRound:
         moves = "generator" in self._algorithm.returns

@@ -17,7 +17,15 @@ from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import gan_of, generated_images, loss_of, optimisation_of, plan_of, warm_start_shares
+from fedgan.federation.sites import (
+    gan_of,
+    generated_images,
+    is_refined,
+    loss_of,
+    optimisation_of,
+    plan_of,
+    warm_start_shares,
+)
 from fedgan.federation.weights import Weights
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
@@ -92,6 +100,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
         whole_clients=config.privacy.level == "client",
         shares=warm_start_shares(config),
         mixture=training.warm_start == "mixture",
+        refined=is_refined(config),
     )
 
 

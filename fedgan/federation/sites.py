@@ -159,7 +159,14 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
 def warm_start_shares(config: Config) -> tuple[float, ...]:
     """Return how the warm start of `config` shares its precision between its releases."""
     training = config.training
-    return stage_shares(training.warm_start_stages) if training.warm_start == "mixture" else (1.0,)
+    if training.warm_start != "mixture":
+        return (1.0,)
+    return stage_shares(training.warm_start_stages, refined=is_refined(config))
+
+
+def is_refined(config: Config) -> bool:
+    """Return whether a mixture generator's convolutions are fitted to a release of their own."""
+    return config.training.warm_start == "mixture" and config.training.warm_start_refinement
 
 
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:

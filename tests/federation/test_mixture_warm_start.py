@@ -23,7 +23,7 @@ from fedgan.federation.requests import EmbedRequest, Refusal, Release
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
-from fedgan.training.warm_start import Cells, LocalMoments, embed, stage_shares
+from fedgan.training.warm_start import Cells, ConvolutionMap, LocalMoments, embed, stage_shares
 
 SHARES = stage_shares(4)
 MIXTURE = (
@@ -33,6 +33,7 @@ MIXTURE = (
     "training.warm_start='mixture'",
     "training.warm_start_stages=4",
 )
+REFINED = (*MIXTURE, "training.warm_start_refinement=true", "training.warm_start_steps=3")
 NO_LEVEL = "privacy.level='none'"
 SIGMAS = 5.7
 
@@ -90,6 +91,30 @@ def test_a_release_carries_the_noise_of_its_stage(make_vault: MakeVault, records
         assert abs(draws.var() - 1) < SIGMAS * math.sqrt(2 / draws.size)
 
 
+@pytest.mark.privacy
+def test_the_release_of_convolutions_carries_the_noise_of_its_stage(
+    make_vault: MakeVault, records: ImageDataset, tmp_path: Path
+) -> None:
+    vault = make_vault(warm_start_shares=stage_shares(4, refined=True))
+    release = vault.embed(EmbedRequest("run-1", 0, 7, stage=4))
+    clean = embed(records, ConvolutionMap((1, 8, 8), seed=7)).numpy()
+    multiplier = vault._plan.warm_start_noise / math.sqrt(0.2)
+    draws = (release.arrays["embedding"] - clean).ravel() / multiplier
+    assert release.noise_std == pytest.approx(multiplier)
+    assert abs(draws.mean()) < SIGMAS / math.sqrt(draws.size)
+    assert abs(draws.var() - 1) < SIGMAS * math.sqrt(2 / draws.size)
+    (line,) = [line for line in read_ledger(tmp_path / "ledgers" / "client-00000.jsonl") if line.event]
+    assert line.event == Gaussian(multiplier)
+
+
+@pytest.mark.parametrize("stages", [3, 4, 9])
+def test_the_shares_of_all_releases_add_up_to_one(stages: int) -> None:
+    plain, refined = stage_shares(stages), stage_shares(stages, refined=True)
+    assert (len(plain), len(refined)) == (stages, stages + 1)
+    assert sum(plain) == pytest.approx(1)
+    assert sum(refined) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -113,26 +138,36 @@ def test_a_request_that_does_not_fit_is_refused_uncharged(
 
 
 @pytest.mark.privacy
+@pytest.mark.parametrize(("settings", "releases"), [(MIXTURE, 4), (REFINED, 5)], ids=["cells", "refined"])
 def test_a_run_spends_what_it_planned(
-    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    settings: tuple[str, ...],
+    releases: int,
 ) -> None:
-    config = tiny_config(*MIXTURE, "federation.rounds=1")
+    config = tiny_config(*settings, "federation.rounds=1")
     run(config, tmp_path / "run")
     ledgers = sorted((tmp_path / "run" / "ledgers").glob("*.jsonl"))
     report = audit_budget(ledgers, delta=1e-4, accountant="rdp")
-    assert [client.charges for client in report.clients] == [5, 5, 5]
+    assert [client.charges for client in report.clients] == [releases + 1] * 3
     assert 0.97 * 10 < report.epsilon <= 10
 
 
-@pytest.mark.parametrize("saves", range(2, 6))
+@pytest.mark.parametrize(
+    ("settings", "saves"),
+    [(MIXTURE, 2), (MIXTURE, 3), (MIXTURE, 4), (MIXTURE, 5), (REFINED, 4), (REFINED, 5), (REFINED, 6)],
+    ids=lambda value: str(value) if isinstance(value, int) else "refined" * (value is REFINED) or "cells",
+)
 def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
     saves: int,
 ) -> None:
-    config = tiny_config(*MIXTURE, NO_LEVEL, "federation.rounds=1")
+    config = tiny_config(*settings, NO_LEVEL, "federation.rounds=1")
     run(config, tmp_path / "whole")
     done = []
 
@@ -205,8 +240,8 @@ def test_the_bytes_of_a_warm_start_are_those_of_all_its_releases(
         return release
 
     monkeypatch.setattr(Vault, "embed", noted)
-    run(tiny_config(*MIXTURE, "federation.rounds=0"), tmp_path / "run")
+    run(tiny_config(*REFINED, "federation.rounds=0"), tmp_path / "run")
     (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert len(sizes) == 4
-    assert sum(sizes) < row["bytes_up"] < sum(sizes) + 4 * 2000
+    assert len(sizes) == 5
+    assert sum(sizes) < row["bytes_up"] < sum(sizes) + 5 * 2000
     assert row["bytes_down"] > 0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fedgan.errors import bad_value
 from fedgan.models.cosines import low_cosines
 from fedgan.models.families.mlp import MlpDiscriminator
+from fedgan.models.families.refiner import Refiner
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 
 DEFAULT_COMPONENTS = 10
@@ -27,9 +28,9 @@ class MixtureGenerator(nn.Module):
     multiplied with that component's factors and added to its mean. The sum is the coefficients of the image's lowest
     cosines, min(14, H) by min(14, W) a channel. What few factors leave out of a class's spread comes as texture, the
     analyser's own noise term: the sine of fixed steep functions of the latents, which looks like white noise. Without
-    it a classifier takes smoothness for a sign. Pixels are cut off at -1 and 1. Means, factors and the size of the
-    texture are parameters, so an adversary's gradient reaches them; the components' weights stay as the warm start
-    sets them, at first equal.
+    it a classifier takes smoothness for a sign. Convolutions taught edges and textures (`Refiner`) take its place.
+    Pixels are cut off at -1 and 1. Means, factors, the size of the texture and the convolutions are parameters, so an
+    adversary's gradient reaches them; the components' weights stay as the warm start sets them, at first equal.
 
     Args:
         latent_dim: length of a latent vector, at least 2.
@@ -63,10 +64,12 @@ class MixtureGenerator(nn.Module):
         # What follows from the sizes alone is no part of the state dict.
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("columns", columns, persistent=False)
-        pixels = prod(image_shape)
+        self.noise_planes = image_shape[0] + 1
+        pixels = self.noise_planes * prod(image_shape[1:])
         phases = torch.randn(latent_dim, pixels, generator=torch.Generator().manual_seed(0)) * _STEEPNESS
         self.register_buffer("phases", phases, persistent=False)
         self.texture = nn.Parameter(torch.full((num_classes,), TEXTURE))
+        self.refiner = Refiner(image_shape[0], self.noise_planes)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1] from latents (N, latent_dim) and labels (N,) int64."""
@@ -77,9 +80,12 @@ class MixtureGenerator(nn.Module):
         coefficients = self.means[labels, component] + offsets[:, 0]
         planes = coefficients.unflatten(1, (self.image_shape[0], len(self.rows), len(self.columns)))
         images: Tensor = self.rows.t() @ planes @ self.columns
-        texture = torch.sin(latents @ self.phases.to(latents.dtype)).view_as(images)
-        size = sqrt(2.0) * self.texture[labels].to(images.dtype)
-        return (images + size[:, None, None, None] * texture).clamp(-1.0, 1.0)
+        noise = sqrt(2.0) * torch.sin(latents @ self.phases.to(latents.dtype))
+        noise = noise.view(len(images), self.noise_planes, *images.shape[2:])
+        size = self.texture[labels].to(images.dtype)[:, None, None, None]
+        added = size * noise[:, : images.shape[1]] + self.refiner(images.clamp(-1.0, 1.0), noise)
+        refined: Tensor = (images + added).clamp(-1.0, 1.0)
+        return refined
 
     @torch.no_grad()
     def set_components(self, weights: Tensor, means: Tensor, factors: Tensor) -> None:
@@ -94,6 +100,15 @@ class MixtureGenerator(nn.Module):
         self.cumulative.copy_(cumulative / cumulative[:, -1:])
         self.means.copy_(means)
         self.factors.copy_(factors)
+
+
+@torch.no_grad()
+def begin_refinement(generator: nn.Module) -> list[nn.Parameter]:
+    """Put the convolutions in the place of the plain texture and return their parameters; ValueError without any."""
+    if not isinstance(generator, MixtureGenerator):
+        raise ValueError("only a mixture generator can be refined")
+    generator.texture.zero_()
+    return list(generator.refiner.parameters())
 
 
 def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """Warm start: noisy sums of features or of local moments of all records, and a generator fitted to them."""
 
+from fedgan.training.warm_start.convolutions import ConvolutionMap
 from fedgan.training.warm_start.embedding import EmbeddingTarget, embed, estimate_target
 from fedgan.training.warm_start.features import FeatureMap
 from fedgan.training.warm_start.fit import embedding_loss, fit_generator
@@ -9,6 +10,7 @@ from fedgan.training.warm_start.stages import stage_shares
 
 __all__ = [
     "Cells",
+    "ConvolutionMap",
     "EmbeddingTarget",
     "FeatureMap",
     "LocalMoments",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from fedgan.errors import bad_value
+from fedgan.training.warm_start.convolutions import ConvolutionMap
 from fedgan.training.warm_start.embedding import EmbeddingTarget
 from fedgan.training.warm_start.features import FeatureMap
 
@@ -36,12 +37,13 @@ def embedding_loss(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
 def fit_generator(
     generator: nn.Module,
     target: EmbeddingTarget,
-    feature_map: FeatureMap,
+    feature_map: FeatureMap | ConvolutionMap,
     *,
     steps: int,
     batch_size: int,
     learning_rate: float,
     rng: torch.Generator,
+    parameters: Sequence[nn.Parameter] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Train `generator` in place until its class-wise mean features match the target.
@@ -59,6 +61,7 @@ def fit_generator(
         batch_size: generated images a step, at least two of each class; rounded down to equal numbers of each.
         learning_rate: Adam's, at the first step.
         rng: CPU generator that draws the latents.
+        parameters: those to train; None for all.
         progress: called after each step with the number of steps done.
 
     Raises:
@@ -71,17 +74,17 @@ def fit_generator(
     latent_dim = int(generator.latent_dim)  # type: ignore[arg-type]
     means = target.means.to(device)
     labels = torch.arange(classes, device=device).repeat(batch_size // classes)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=learning_rate)
+    optimizer = torch.optim.Adam(generator.parameters() if parameters is None else parameters, lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     generator.train()
     for step in range(steps):
         latents = torch.randn(len(labels), latent_dim, generator=rng).to(device)
         loss = embedding_loss(feature_map(generator(latents, labels)), labels, means)
-        optimizer.zero_grad(set_to_none=True)
+        generator.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         if progress is not None:
             progress(step + 1)
-    optimizer.zero_grad(set_to_none=True)
+    generator.zero_grad(set_to_none=True)
     generator.eval()

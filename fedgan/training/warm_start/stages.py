@@ -8,11 +8,15 @@ _MEANS, _SPREADS, _CENTRES, _MOMENTS = 0.08, 0.32, 0.15, 0.45
 """Chosen on the training part of Fashion-MNIST, a public benchmark."""
 
 
-def stage_shares(stages: int) -> tuple[float, ...]:
+_REFINEMENT = 0.2
+
+
+def stage_shares(stages: int, *, refined: bool = False) -> tuple[float, ...]:
     """Return each release's part of the precision 1/z^2 of the whole warm start; 1 in sum.
 
-    The first release is for class means, the second for their spreads, the last for the moments of the cells; those
-    between, for the cells' centres, share one part equally. With 3 stages no release moves the centres.
+    The first release is for class means, the second for their spreads, then come those for the cells' centres, which
+    share one part equally, and the one for the moments of the cells. With 3 stages no release moves the centres. If the
+    generator is to be `refined`, one more release follows, of features of random convolutions.
 
     Raises:
         UsageError: there are fewer than 3 stages.
@@ -21,4 +25,5 @@ def stage_shares(stages: int) -> tuple[float, ...]:
         raise bad_value("training.warm_start_stages", stages, "an integer of at least 3")
     between = stages - 3
     centres = tuple(_CENTRES / between for _ in range(between))
-    return (_MEANS, _SPREADS, *centres, 1.0 - _MEANS - _SPREADS - sum(centres))
+    moments = (_MEANS, _SPREADS, *centres, 1.0 - _MEANS - _SPREADS - sum(centres))
+    return (*((1 - _REFINEMENT) * share for share in moments), _REFINEMENT) if refined else moments

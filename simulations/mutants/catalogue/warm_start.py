@@ -11,10 +11,39 @@ _EMBEDDING_TESTS = "tests/training/warm_start/test_embedding.py"
 _MOMENTS = "fedgan/training/warm_start/moments.py"
 _MOMENT_TESTS = "tests/training/warm_start/test_moments.py"
 _MIXTURE_TESTS = "tests/federation/test_mixture_warm_start.py"
+_CONVOLUTIONS = "fedgan/training/warm_start/convolutions.py"
+_CONVOLUTION_TESTS = "tests/training/warm_start/test_convolutions.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
 _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
+    Mutant(
+        name="convolution-rows-not-cut-off",
+        breaks="a record's row of convolution features has norm at most 1",
+        file=_CONVOLUTIONS,
+        before=".clamp(min=1.0)",
+        after=".clamp(min=1.0, max=1.0)",
+        killed_by=(
+            f"{_CONVOLUTION_TESTS}::test_rows_that_reach_too_far_are_cut_off_at_norm_one",
+            f"{_CONVOLUTION_TESTS}::test_one_record_moves_the_sums_by_at_most_one",
+        ),
+    ),
+    Mutant(
+        name="convolution-pixels-not-clamped",
+        breaks="a row of convolution features is finite whatever the pixels",
+        file=_CONVOLUTIONS,
+        before=".clamp(-1.0, 1.0)",
+        after="",
+        killed_by=(f"{_CONVOLUTION_TESTS}::test_no_input_makes_a_row_longer_than_one",),
+    ),
+    Mutant(
+        name="convolution-release-for-free",
+        breaks="the shares of all releases of the warm start add up to what it may spend",
+        file="fedgan/training/warm_start/stages.py",
+        before="((1 - _REFINEMENT) * share for share in moments)",
+        after="moments",
+        killed_by=(f"{_MIXTURE_TESTS}::test_the_shares_of_all_releases_add_up_to_one",),
+    ),
     Mutant(
         name="embedding-without-noise",
         breaks="a released embedding carries noise",
