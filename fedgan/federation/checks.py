@@ -30,7 +30,7 @@ def sift(
 
 
 def release_fault(
-    release: Release, *, round_number: int, steps: int, expected: Mapping[str, tuple[int, ...]]
+    release: Release, *, round_number: int, steps: int, expected: Mapping[str, tuple[int, ...]], stage: int = 0
 ) -> str | None:
     """Return in a few words what is wrong with `release`, or None if nothing is.
 
@@ -38,9 +38,12 @@ def release_fault(
         round_number: the round that was asked for.
         steps: discriminator steps that were asked for; no more generator steps go with them.
         expected: shape of every array that must be there, by name.
+        stage: the release of the warm start that was asked for; 0 in rounds.
     """
     if release.round != round_number:
         return f"answers round {release.round} instead of {round_number}"
+    if release.stage != stage:
+        return f"answers stage {release.stage} of the warm start instead of {stage}"
     if not 0 <= release.fake_accuracy <= 1:
         return f"fake_accuracy is {release.fake_accuracy}"
     if not 0 <= release.noise_std <= _LARGEST_NOISE:

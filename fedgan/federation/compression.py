@@ -90,6 +90,21 @@ def packed_bytes(shapes: Iterable[tuple[int, ...]], compression: str) -> int:
     return _DTYPES[compression].itemsize * sum(sizes) + scales
 
 
+def rounding_std(array: NDArray[np.float32], compression: str) -> float:
+    """Return the deviation of the rounding in `array`, which came through `compression`, on average over its values.
+
+    Rounding to steps of width w is taken for uniform on [-w / 2, w / 2], of variance w^2 / 12.
+    """
+    if compression == "none" or not array.size:
+        return 0.0
+    if compression == "float16":  # 11 binary digits, or fewer below 2^-14
+        steps = np.exp2(np.frexp(np.maximum(np.abs(array), 2.0**-14))[1].astype(np.float64) - 11)
+    else:
+        blocks = np.abs(_in_blocks(array)).max(axis=1).astype(np.float64) / _LEVELS
+        steps = np.repeat(blocks, BLOCK)[: array.size]
+    return float(np.sqrt(np.square(steps).mean() / 12))
+
+
 def less(arrays: Arrays, base: Arrays) -> Arrays:
     """Return `arrays`, each less the one of its name in `base` if there is one: updates round finer than networks."""
     return {name: array - base[name] if name in base else array for name, array in arrays.items()}

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fedgan.federation.compression import Compression, pack, rounding_std, unpack
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
 from fedgan.models.families.mixture import MixtureGenerator
@@ -58,9 +59,10 @@ class WarmStart:
 
 @dataclass
 class Embeddings:
-    """The sum of the embeddings so far."""
+    """The sum of the embeddings so far; `noise_std` is of all noise in it, what `compression` rounded included."""
 
-    sums: Tensor  # (num_classes, dimension) float64
+    sums: Tensor  # (cells, dimension) float64
+    compression: Compression = "none"
     report: RoundReport = field(default_factory=lambda: RoundReport(0, []))
     contributions: int = 0
     noise_std: float = 0.0
@@ -75,7 +77,8 @@ class Embeddings:
                 embedding /= max(1.0, float(embedding.norm()))
             self.sums += embedding
             self.contributions += 1 if whole_clients else records[release.client]
-            self.noise_std = hypot(self.noise_std, release.noise_std)
+            rounding = rounding_std(embedding.float().numpy(), self.compression)
+            self.noise_std = hypot(self.noise_std, release.noise_std, rounding)
         self.report = replace(
             self.report,
             clients=[*self.report.clients, *(release.client for release in releases)],
@@ -99,11 +102,19 @@ class Embeddings:
         )
 
 
-def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int) -> MixtureFit | None:
-    """Return the state in which a warm start by local moments of `gan`'s generator begins; None where there is none."""
+def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int, compression: Compression) -> MixtureFit | None:
+    """Return the state in which a warm start by local moments of `gan`'s generator begins; None where there is none.
+
+    Cells travel in `compression`, and the server reckons with those that the clients see.
+    """
     if warm_start is None or not warm_start.mixture:
         return None
     if not isinstance(gan.generator, MixtureGenerator):
         raise ValueError("a warm start by local moments wants a mixture generator")
     shares = warm_start.shares[:-1] if warm_start.refined else warm_start.shares
-    return MixtureFit(gan.generator, shares=shares, rng_of=lambda stage: stream(seed, "cells", stage))
+
+    def as_seen(cells: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        packed = pack({name: tensor.numpy() for name, tensor in cells.items()}, compression)
+        return {name: torch.from_numpy(array) for name, array in unpack(packed, compression).items()}
+
+    return MixtureFit(gan.generator, shares=shares, rng_of=lambda stage: stream(seed, "cells", stage), as_seen=as_seen)

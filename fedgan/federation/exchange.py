@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
+from threading import Thread
 from time import monotonic, sleep
 from typing import Generic, TypeVar
 
@@ -87,22 +89,40 @@ def exchange(
 def collect(grid: Grid, messages: list[Message], timeout: float | None, seconds: dict[int, float]) -> Iterator[Message]:
     """Send `messages` and yield each reply as it comes, for `timeout` s; note in `seconds` how long each took.
 
-    Replies are fetched one by one, so that one which cannot be put together names its node and harms no other.
+    Each reply is fetched by itself, so that one which cannot be put together names its node and harms no other, and
+    beside the others: for pieces that a node announced and never sent Flower waits minutes, past any limit of ours.
     """
     nodes = [message.metadata.dst_node_id for message in messages]
     begun = monotonic()
     pending = dict(zip(grid.push_messages(messages), nodes, strict=False))
     pause = _POLL_S * max(1, len(pending) / _POLLED_AT_ONCE)
+    pulls: dict[str, Future[Message | None]] = {}
     while pending:
+        for identifier in pending.keys() - pulls.keys():
+            pulls[identifier] = _begin_pull(grid, identifier, pending[identifier])
+        wait(pulls.values(), timeout=pause)
         for identifier, node in list(pending.items()):
-            found = _pull(grid, identifier, node)
-            if found is not None:
+            if pulls[identifier].done() and (found := pulls.pop(identifier).result()) is not None:
                 del pending[identifier]
                 seconds[node] = monotonic() - begun
                 yield found
         if not pending or (timeout is not None and monotonic() - begun > timeout):
             return
         sleep(pause)
+
+
+def _begin_pull(grid: Grid, identifier: str, node: int) -> Future[Message | None]:
+    """Return what will hold the reply to a message, or None if there is none yet; nobody has to wait for its thread."""
+    future: Future[Message | None] = Future()
+
+    def pull() -> None:
+        try:
+            future.set_result(_pull(grid, identifier, node))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=pull, daemon=True).start()
+    return future
 
 
 def _pull(grid: Grid, identifier: str, node: int) -> Message | None:

@@ -15,6 +15,7 @@ from fedgan.federation.algorithms import ALGORITHMS, Algorithm
 from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.cohort import cohort_size, participations
+from fedgan.federation.compression import packed_bytes
 from fedgan.federation.records import count_bytes, to_records
 from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
 from fedgan.federation.sites import (
@@ -132,10 +133,10 @@ def _traffic(config: Config, algorithm: Algorithm, gan: Gan) -> tuple[int, int]:
 
 def _embedding_bytes(config: Config, gan: Gan, num_classes: int) -> int:
     if config.training.warm_start == "mixture" and isinstance(gan.generator, MixtureGenerator):
-        cells = 4 * most_numbers(gan.generator, config.training.warm_start_stages)
-        if not is_refined(config):
-            return cells
-        return cells + 4 * num_classes * _warm_start_map(config, gan).dimension
+        shapes = [(numbers,) for numbers in most_numbers(gan.generator, config.training.warm_start_stages)]
+        if is_refined(config):
+            shapes.append((num_classes * _warm_start_map(config, gan).dimension,))
+        return packed_bytes(shapes, config.federation.compression)
     request = EmbedRequest(_RUN, config.training.warm_start_features, 0, 0, config.federation.compression)
     return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, num_classes), np.float32)}, request)
 

@@ -29,12 +29,14 @@ class Inspector:
     weights: Weights = field(default_factory=Weights)
     bounds: ReleaseBounds | None = None
 
-    def embeddings(self, releases: Sequence[Release], shape: tuple[int, int], *, whole_clients: bool) -> Sifted:
-        """Sift embeddings of `shape` (num_classes, dimension)."""
+    def embeddings(
+        self, releases: Sequence[Release], shape: tuple[int, int], *, whole_clients: bool, stage: int
+    ) -> Sifted:
+        """Sift embeddings of `shape` (cells, dimension) that answer release `stage` of the warm start."""
         bounds = self.bounds
 
         def fault(release: Release) -> str | None:
-            found = release_fault(release, round_number=0, steps=0, expected={"embedding": shape})
+            found = release_fault(release, round_number=0, steps=0, expected={"embedding": shape}, stage=stage)
             return found or (bounds.embedding_fault(release) if bounds else None)
 
         good, faulty = sift(releases, fault)

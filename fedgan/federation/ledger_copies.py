@@ -25,11 +25,12 @@ class LedgerCopies:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def fault(self, release: Release, run: str) -> str | None:
+    def fault(self, release: Release, run: str, after: str = "") -> str | None:
         """Return why the ledger in `release` is not accepted, or None after keeping it.
 
-        The charge that the release names has to be one of this `run` and of the release's round: an old release that is
-        sent again, under whatever number, is none.
+        The charge that the release names has to be one of this `run` and of the release's round, and to stand behind
+        the line `after`, the charge of the client's last release that was used: an old release that is sent again,
+        under whatever number or stage, is none.
         """
         if not release.ledger:
             return "came without its ledger"
@@ -38,6 +39,7 @@ class LedgerCopies:
             release.ledger,
             head=release.head,
             charged=(run, release.round),
+            after=after,
             signature=release.signature,
         )
 
@@ -48,6 +50,7 @@ class LedgerCopies:
         *,
         head: str | None = None,
         charged: tuple[str, int] | None = None,
+        after: str = "",
         signature: str = "",
     ) -> str | None:
         """Keep `ledger` as the copy of `client`'s; return why not, or None.
@@ -56,6 +59,7 @@ class LedgerCopies:
             ledger: all its lines so far; "" for one that has not begun.
             head: hash that one of its lines must have, if any; where the ledger is signed, one that is signed.
             charged: run and round of that line.
+            after: hash of a line that it must follow; "" for none.
             signature: the content of the file that signs it; "" for none.
 
         Raises:
@@ -73,14 +77,8 @@ class LedgerCopies:
             return "its ledger does not verify"
         if lines[-1].client != client:
             return "its ledger is another client's"
-        if head is not None:
-            paid = next((line for line in lines if line.hash == head), None)
-            if paid is None:
-                return "its ledger does not hold the charge of this release"
-            if charged and (paid.row["run"], paid.row["round"]) != charged:
-                return (
-                    f"is an old release: its charge is for round {paid.row['round']} of run {quoted(paid.row['run'])}"
-                )
+        if head is not None and (fault := _charge_fault(lines, head, charged, after)):
+            return fault
         if fault := _signature_fault(path, lines, signature, head):
             return fault
         if ledger != kept:
@@ -88,6 +86,19 @@ class LedgerCopies:
         if signature:
             write_text(signature_path(path), signature)
         return None
+
+
+def _charge_fault(lines: list[LedgerLine], head: str, charged: tuple[str, int] | None, after: str) -> str | None:
+    """Return why the line with hash `head` is not what pays for a release, or None."""
+    places = {line.hash: place for place, line in enumerate(lines)}
+    if head not in places:
+        return "its ledger does not hold the charge of this release"
+    row = lines[places[head]].row
+    if charged and (row["run"], row["round"]) != charged:
+        return f"is an old release: its charge is for round {row['round']} of run {quoted(row['run'])}"
+    if after and places[head] <= places.get(after, len(lines)):
+        return "is an old release: its charge is not behind that of the last one that was used"
+    return None
 
 
 def _signature_fault(path: Path, lines: list[LedgerLine], text: str, head: str | None) -> str | None:

@@ -110,6 +110,7 @@ class Release:
         fake_accuracy: accuracy in [0, 1] of the private discriminator on generated images (post-processing).
         ledger: the ledger's lines so far, `head` the last, where the ledger is not kept in the run folder itself.
         signature: the content of the file that signs them; "" for none.
+        stage: which release of the warm start it is, from 0; 0 in rounds.
     """
 
     client: str
@@ -121,6 +122,7 @@ class Release:
     fake_accuracy: float = 1.0
     ledger: str = field(default="", repr=False)
     signature: str = field(default="", repr=False)
+    stage: int = 0
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error

@@ -84,7 +84,7 @@ def run_server(
         attempts=config.federation.attempts,
         patience=terms.patience if terms.copies else 0.0,
         timed=terms.copies is not None,
-        fault_of=lambda release: copies.fault(release, server.run) if copies else None,
+        fault_of=lambda release: copies.fault(release, server.run, heads.get(release.client, "")) if copies else None,
     )
     strategy.start(grid, timeout=config.federation.round_timeout or None)
     faults = last_ledgers(grid, terms)

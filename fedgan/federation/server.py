@@ -100,7 +100,7 @@ class Server:
         self.unfitted: RoundReport | None = None
         self.embedding_heads: dict[str, str] = {}
         self.warm_start = warm_start
-        self.mixture = mixture_of(warm_start, gan, seed)
+        self.mixture = mixture_of(warm_start, gan, seed, compression)
         self._embeddings: Embeddings | None = None
         self._algorithm = algorithm
         self._optimisation = optimisation
@@ -140,8 +140,7 @@ class Server:
             raise ValueError("this run has no warm start")
         if (fit := self.mixture) is not None and not fit.done:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
-            # Not compressed: server and clients are to see the same cells.
-            return EmbedRequest(self.run, 0, 0, self._everybody, "none", fit.stage, fit.order, arrays)
+            return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
         features, stage = (self.warm_start.features, 0) if fit is None else (0, fit.stage)
         seed = derive_seed(self._seed, "features")
         return EmbedRequest(self.run, features, seed, self._everybody, self._compression, stage)
@@ -167,10 +166,11 @@ class Server:
         """
         warm_start, _ = self._warm_start_parts()
         shape, whole_clients = self.embedding_shape(), warm_start.whole_clients
-        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients)
+        stage = self.mixture.stage if self.mixture else 0
+        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=stage)
         records = {**records, **self.inspector.weights.counted()}
         if self._embeddings is None:
-            self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64))
+            self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64), compression=self._compression)
         self._embeddings.add(good, {**refused, **faulty}, records, whole_clients=whole_clients)
         return self._embeddings.report
 

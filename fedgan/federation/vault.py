@@ -141,8 +141,8 @@ class Vault:
         if plan.level == "client":
             sums /= len(self._records)  # rows have norm at most 1, and so has their mean
         std = self._own_noise(multiplier)
-        release = Release(self._client, 0, {"embedding": add_noise(sums, std, self._noise).float().numpy()}, head, std)
-        return self._remember(request, release)
+        arrays = {"embedding": add_noise(sums, std, self._noise).float().numpy()}
+        return self._remember(request, Release(self._client, 0, arrays, head, std, stage=stage))
 
     def train(self, request: TrainRequest) -> Release:
         """Do the algorithm's work on the networks in `request` and return what it releases.

@@ -207,12 +207,13 @@ class Federation:
 
 @pytest.fixture
 def federation() -> Iterator[Start]:
-    """Return what sets a federation up."""
+    """Return what sets a federation up: of the configuration in a file, or else of a tiny one, with overrides."""
     made: list[Federation] = []
     with TemporaryDirectory(prefix="fed-") as name:  # a socket's path has to be short
 
-        def begin(*overrides: str) -> Federation:
-            made.append(Federation(Path(name), tiny(*overrides)))
+        def begin(*overrides: str, file: Path | None = None) -> Federation:
+            config = load_config(file, list(overrides)) if file else tiny(*overrides)
+            made.append(Federation(Path(name), config))
             return made[-1]
 
         yield begin

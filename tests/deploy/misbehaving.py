@@ -2,7 +2,8 @@
 
     python misbehaving.py client FOLDER     `fedgan client FOLDER`, with this file's vault in place of its own
     python misbehaving.py vault FOLDER      that vault
-    python misbehaving.py server FOLDER ... `fedgan server`, whose app waits where `holds.json` beside the run says so
+    python misbehaving.py server FOLDER ... `fedgan server`, whose app waits where `holds.json` beside the run says so,
+                                            and whose relay answers for a site as `faults.json` there says
 
 What hangs or waits says so by a file, and goes on when the test removes it.
 """
@@ -23,6 +24,7 @@ import numpy as np
 FAULTS = "faults.json"
 HOLDS = "holds.json"
 SECRET = "patient-Jane-Doe-4711"
+SENDS, REPEATS = "sends 1 GB", "sends a piece so often that it is 1 GB"
 _HUGE = 2**28
 """Numbers of four bytes: 1 GiB."""
 
@@ -87,19 +89,31 @@ def change(fault: str, folder: Path, release: Any, old: Any) -> Any:
     return release
 
 
+def fault_in(folder: Path, number: int) -> str:
+    """Return what the site in `folder` is to do in a round; "" for what it should."""
+    path = folder / FAULTS
+    return str(json.loads(path.read_text()).get(str(number), "")) if path.exists() else ""
+
+
+def huge_records(records: Any, fault: str) -> Any:
+    """Return a relay's answer with 1 GiB in place of its arrays, the same piece again and again or all of it random."""
+    from flwr.app import Array, ArrayRecord, RecordDict
+
+    rng = np.random.default_rng(0)
+    huge = np.zeros(_HUGE, np.float32) if fault == REPEATS else rng.random(_HUGE, np.float32)
+    return RecordDict({**records, "arrays": ArrayRecord({name: Array(huge) for name in list(records["arrays"])[:1]})})
+
+
 def vault(folder: Path) -> int:
     from fedgan.federation.daemon import __main__ as daemon
     from fedgan.federation.daemon.vaults import SiteVaults
     from fedgan.federation.vault import Vault
 
-    def fault_of(number: int) -> str:
-        return str(json.loads((folder / FAULTS).read_text()).get(str(number), ""))
-
     class Misbehaving(SiteVaults):
         _old: Any = None
 
         def train(self, request: Any, asked: Any) -> Any:
-            fault = fault_of(request.round)
+            fault = fault_in(folder, request.round)
             if fault == "holds before the charge":
                 hold_once(folder, f"before-{request.round}")
             release = super().train(request, asked)
@@ -112,7 +126,7 @@ def vault(folder: Path) -> int:
 
     def charge_and_hold(self: Vault, event: Any, run: str, number: int, **facts: Any) -> str:
         head = charge(self, event, run, number, **facts)
-        if fault_of(number) == "holds after the charge":
+        if fault_in(folder, number) == "holds after the charge":
             hold_once(folder, f"charged-{number}")
         return head
 
@@ -170,11 +184,32 @@ checkpoint.write_text, run._Recorder.after_round = _write_and_hold, _after_and_h
 """
 
 
+HOSTILE_RELAY = """
+from pathlib import Path
+
+from fedgan.federation import relay
+from misbehaving import REPEATS, SENDS, fault_in, huge_records
+
+_train = relay._train
+
+
+def _train_and_misbehave(vault, request):
+    records = _train(vault, request)
+    folder = Path(vault._socket).parents[1]
+    fault = fault_in(folder, request.round)
+    return huge_records(records, fault) if fault in (SENDS, REPEATS) else records
+
+
+relay._train = _train_and_misbehave
+"""
+
+
 def server() -> None:
     from fedgan.cli import main
     from fedgan.federation.deploy import bundle
 
     bundle.SERVER_APP += HOLDING_APP
+    bundle.CLIENT_APP += HOSTILE_RELAY
     main()
 
 

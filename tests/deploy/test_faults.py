@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
-from misbehaving import SECRET, held
+from misbehaving import REPEATS, SECRET, SENDS, held
 
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
@@ -24,7 +25,10 @@ FAULTS: Faults = {
     3: {"00001": ("1e30", "moved by"), "00002": ("old", "answers round 2 instead of 3")},
     4: {"00001": ("shape", "has shape (1, "), "00002": ("1 GB", "failed")},
     5: {"00001": ("exits", "unavailable")},
+    6: {"00001": (SENDS, "no answer in time"), "00002": (REPEATS, "bytes of arrays, over")},
 }
+PATIENCE = 45
+"""Seconds; the reply that is too large never comes to its end."""
 SILENT: Faults = {
     1: {"00001": ("relay exits", "no answer in time"), "00002": ("hangs", "no answer in time")},
 }
@@ -38,9 +42,17 @@ def server_words(fed: Any) -> bytes:
 
 @pytest.mark.privacy
 def test_a_faulty_client_costs_its_own_part_of_a_round(federation: Callable[..., Any]) -> None:
-    fed = begin(federation, FAULTS, "federation.round_timeout=600")
-    fed.finish(timeout=600)
-    assert_named(fed, FAULTS)
+    fed = begin(federation, FAULTS, f"federation.round_timeout={PATIENCE}", holds=["between-6"])
+    done = held(fed.root, "between-6")
+    fed.wait_until(done.exists, 600, "the round of 1 GB")
+    peak = peak_mib(fed, b"flower-superlink")
+    done.unlink()
+    fed.finish(timeout=200)
+    huge = assert_named(fed, FAULTS)[6]
+    assert PATIENCE <= huge["seconds"] < PATIENCE + 30
+    assert set(huge["answers"]["seconds"]) == {"00000", "00002"}
+    assert peak < 700  # MiB; far from the gigabytes that were sent
+    assert "a reply larger than largest_reply" in fed.log("server")
     assert_nothing_private(fed)
 
 
@@ -57,13 +69,26 @@ def test_a_client_that_says_nothing_is_waited_for_so_long(federation: Callable[.
     assert set(row["answers"]["seconds"]) == {"00000"}
 
 
-def begin(federation: Callable[..., Any], faults: Faults, *overrides: str) -> Any:
+def peak_mib(fed: Any, program: bytes) -> float:
+    """Return the peak memory of the federation's process that runs `program`, in MiB."""
+    [folder] = [
+        Path(f"/proc/{process}")
+        for process in fed.left_over()
+        if program in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
+    return int((folder / "status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def begin(federation: Callable[..., Any], faults: Faults, *overrides: str, holds: Sequence[str] | None = None) -> Any:
     """Start three sites, two of which misbehave, and the server."""
     fed = federation("partition.clients=3", f"federation.rounds={len(faults)}", *overrides)
     for index, client in ((1, "00001"), (2, "00002")):
         fed.misbehave(index, {number: those[client][0] for number, those in faults.items() if client in those})
     for index in range(3):
         fed.start_client(index)
+    fed.set("server/server.toml", "largest_reply", "64")
+    if holds is not None:
+        fed.hold_server(holds)
     fed.start_server()
     return fed
 

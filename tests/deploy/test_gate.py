@@ -49,6 +49,8 @@ def test_a_node_may_send_so_much_with_a_message_and_no_more() -> None:
     sent = [(b"push-object", b"A", 6), (b"push-object", b"B", 10), (b"pull-object", b"A", 9), (b"push-object", b"A", 4)]
     assert all(allowance.allows("::1", asked(path, node), length) for path, node, length in sent)
     assert not allowance.allows("::1", asked(b"push-object", b"A"), 1)
+    assert allowance.allows("::1", asked(b"pull-messages", b"A"), 99)
+    assert not allowance.allows("::1", asked(b"push-object", b"A"), 1)
     assert allowance.allows("::2", asked(b"push-object", b"A"), 1)
     assert allowance.allows("::1", asked(b"push-messages", b"A"), 99)
     assert allowance.allows("::1", asked(b"push-object", b"A"), 10)

@@ -157,6 +157,18 @@ def config(tmp_path: Path) -> Config:
     return config
 
 
+@pytest.mark.parametrize(("threads", "cores", "each"), [(0, 8, 2), (0, 2, 1), (4, 2, 4)])
+def test_the_sites_of_a_demo_share_the_cores_of_its_machine(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch, threads: int, cores: int, each: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
+    demo = config.model_copy(update={"threads": threads})
+    made = provision(tmp_path / "fed", clients=3, demo=demo, classes=10)
+    assert [load_site(site).machine.threads for site in made] == [each] * 3
+    [own] = provision(tmp_path / "real", clients=1)
+    assert load_site(own).machine.threads == 0
+
+
 def test_a_demo_gives_each_site_exactly_its_part(tmp_path: Path, config: Config) -> None:
     sites = Sites(config, tmp_path)
     made = provision(tmp_path / "fed", clients=3, demo=config, classes=10)

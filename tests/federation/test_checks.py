@@ -46,6 +46,7 @@ def test_a_sound_release_passes(sound: Release) -> None:
     ("changes", "words"),
     [
         ({"round": 2}, "answers round 2 instead of 3"),
+        ({"stage": 1}, "answers stage 1 of the warm start instead of 0"),
         ({"fake_accuracy": float("nan")}, "fake_accuracy is nan"),
         ({"fake_accuracy": 1.5}, "fake_accuracy is 1.5"),
         ({"fake_accuracy": -0.1}, "fake_accuracy is -0.1"),

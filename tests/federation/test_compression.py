@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fedgan.federation.compression import BLOCK, less, pack, packed_bytes, plus, unpack
+from fedgan.federation.compression import BLOCK, less, pack, packed_bytes, plus, rounding_std, unpack
 
 SHAPES = [(), (1,), (BLOCK,), (BLOCK + 1,), (3, 4, 5), (2, BLOCK), (0, 4), (7, 0)]
 LOSSY = ["float16", "int8"]
@@ -29,6 +29,21 @@ def scales_of(array: np.ndarray) -> np.ndarray:
     flat = array.astype(np.float64).ravel()
     scales = [np.abs(flat[index - index % BLOCK :][:BLOCK]).max() / 127 for index in range(flat.size)]
     return np.reshape(scales, array.shape)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 3000.0])
+@pytest.mark.parametrize("compression", LOSSY)
+def test_the_deviation_of_the_rounding_is_that_of_what_comes_back(compression: str, size: float) -> None:
+    """Over values of many sizes, as sums of counts and of products are."""
+    array = size * normal(40, 3 * BLOCK + 7) * np.exp2(normal(40, 1, seed=1))
+    found = there_and_back(array, compression)
+    assert rounding_std(found, compression) == pytest.approx(float(np.sqrt(np.square(found - array).mean())), rel=0.05)
+
+
+def test_what_is_not_rounded_has_no_deviation() -> None:
+    assert rounding_std(normal(9), "none") == 0.0
+    assert [rounding_std(np.zeros(size, np.float32), "int8") for size in (0, 9)] == [0.0, 0.0]
+    assert 0 < rounding_std(np.zeros(9, np.float32), "float16") < 2**-24
 
 
 @pytest.mark.parametrize("shape", SHAPES)

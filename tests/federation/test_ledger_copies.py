@@ -87,6 +87,18 @@ def test_an_old_release_is_a_fault_whatever_round_it_claims(charge: Charge, copi
         assert copies.fault(old, RUN) == f"is an old release: its charge is for round 1 of run '{RUN}'"
 
 
+def test_a_release_paid_before_the_last_one_that_was_used_is_old(charge: Charge, copies: LedgerCopies) -> None:
+    """Several releases of a warm start have the same run and round."""
+    first, second, third = charge(), charge(), charge()
+    for release in (first, second):
+        given_again = replace(release, ledger=third.ledger)
+        assert copies.fault(given_again, RUN, second.head) == (
+            "is an old release: its charge is not behind that of the last one that was used"
+        )
+    assert "is an old release" in str(copies.fault(third, RUN, "0" * 64))  # a line that it does not have
+    assert copies.fault(third, RUN, second.head) is None
+
+
 def test_a_ledger_that_has_not_begun_is_none(copies: LedgerCopies, tmp_path: Path) -> None:
     assert copies.keep("00003", "") is None
     assert not (tmp_path / "ledgers").exists()

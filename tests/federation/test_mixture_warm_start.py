@@ -19,11 +19,13 @@ from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.federation.checkpoint import save_checkpoint
 from fedgan.federation.combinations import check_warm_start
+from fedgan.federation.forecast import forecast
 from fedgan.federation.requests import EmbedRequest, Refusal, Release
+from fedgan.federation.sites import Sites
 from fedgan.federation.vault import Vault
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
-from fedgan.training.warm_start import Cells, ConvolutionMap, LocalMoments, embed, stage_shares
+from fedgan.training.warm_start import Cells, ConvolutionMap, LocalMoments, MixtureFit, embed, stage_shares
 
 SHARES = stage_shares(4)
 MIXTURE = (
@@ -137,6 +139,29 @@ def test_a_request_that_does_not_fit_is_refused_uncharged(
     assert not (tmp_path / "ledgers").exists()
 
 
+@pytest.mark.parametrize("given", [2, 4])
+def test_the_release_of_another_stage_is_refused_by_name(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    given: int,
+) -> None:
+    answer, before = Vault.embed, dict[str, Release]()
+
+    def embed_or_repeat(self: Vault, request: EmbedRequest) -> Release:
+        release = answer(self, request)
+        if self._client == "00001" and request.stage == 3:  # of the same shape and round as release 2
+            return before["00001"] if given == 2 else replace(release, stage=given)
+        return before.setdefault(self._client, release) if request.stage == 2 else release
+
+    monkeypatch.setattr(Vault, "embed", embed_or_repeat)
+    run(tiny_config(*MIXTURE, "training.warm_start_stages=5", "federation.rounds=0"), tmp_path / "run")
+    words = f"without client 00001: answers stage {given} of the warm start instead of 3"
+    assert sum(words in record.getMessage() for record in caplog.records) == 1
+
+
 @pytest.mark.privacy
 @pytest.mark.parametrize(("settings", "releases"), [(MIXTURE, 4), (REFINED, 5)], ids=["cells", "refined"])
 def test_a_run_spends_what_it_planned(
@@ -156,8 +181,12 @@ def test_a_run_spends_what_it_planned(
 
 @pytest.mark.parametrize(
     ("settings", "saves"),
-    [(MIXTURE, 2), (MIXTURE, 3), (MIXTURE, 4), (MIXTURE, 5), (REFINED, 4), (REFINED, 5), (REFINED, 6)],
-    ids=lambda value: str(value) if isinstance(value, int) else "refined" * (value is REFINED) or "cells",
+    [
+        *((MIXTURE, saves) for saves in (2, 3, 4, 5)),
+        *((REFINED, saves) for saves in (4, 5, 6)),
+        ((*MIXTURE, "federation.compression='int8'"), 4),
+    ],
+    ids=[*(f"cells-{saves}" for saves in (2, 3, 4, 5)), *(f"refined-{saves}" for saves in (4, 5, 6)), "rounded-4"],
 )
 def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
     tiny_config: Callable[..., Config],
@@ -227,21 +256,82 @@ def test_what_does_not_go_together_is_said() -> None:
     check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0)
 
 
+@pytest.mark.parametrize(("compression", "smaller"), [("none", 1.0), ("float16", 2.0), ("int8", 3.9)])
 def test_the_bytes_of_a_warm_start_are_those_of_all_its_releases(
-    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+    smaller: float,
 ) -> None:
-    sizes: list[int] = []
+    asked: list[int] = []
+    answered: list[int] = []
     answer = Vault.embed
 
     def noted(vault: Vault, request: EmbedRequest) -> Release:
         release = answer(vault, request)
         if release.client == "00000":
-            sizes.append(release.arrays["embedding"].nbytes)
+            asked.append(sum(array.nbytes for array in request.arrays.values()))
+            answered.append(release.arrays["embedding"].nbytes)
         return release
 
     monkeypatch.setattr(Vault, "embed", noted)
-    run(tiny_config(*REFINED, "federation.rounds=0"), tmp_path / "run")
+    config = tiny_config(*REFINED, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
     (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert len(sizes) == 5
-    assert sum(sizes) < row["bytes_up"] < sum(sizes) + 5 * 2000
-    assert row["bytes_down"] > 0
+    for sizes, counted in ((asked, row["bytes_down"]), (answered, row["bytes_up"])):
+        assert len(sizes) == 5
+        assert sum(sizes) / smaller <= counted < sum(sizes) / smaller + 5 * 2000
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("compression", ["none", "float16", "int8"])
+def test_server_and_vaults_see_the_same_cells_and_rounding_counts_as_noise(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+) -> None:
+    """Rounding comes after the noise of a release, and before the server reads anything from it."""
+    placed: dict[int, list[np.ndarray]] = {}
+    released: dict[int, list[Release]] = {}
+    read: dict[int, list[np.ndarray]] = {}
+    noises: dict[int, tuple[torch.Tensor, float]] = {}
+    answer, absorb_ = Vault.embed, MixtureFit.absorb
+
+    def embed_and_note(vault: Vault, request: EmbedRequest) -> Release:
+        release = answer(vault, request)
+        placed[request.stage] = [request.arrays[name] for name in ("origins", "bases", "centres", "radii")]
+        released.setdefault(request.stage, []).append(release)
+        return release
+
+    def absorb_and_note(fit: MixtureFit, sums: torch.Tensor, noise_std: float) -> None:
+        read[fit.stage] = [tensor.numpy() for tensor in fit.moments()._cells]
+        noises[fit.stage] = (sums, noise_std)
+        absorb_(fit, sums, noise_std)
+
+    monkeypatch.setattr(Vault, "embed", embed_and_note)
+    monkeypatch.setattr(MixtureFit, "absorb", absorb_and_note)
+    config = tiny_config(*MIXTURE, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
+    for stage in range(4):
+        for sent, seen in zip(placed[stage], read[stage], strict=True):
+            np.testing.assert_array_equal(sent.astype(np.float64), seen)
+        sums, noise_std = noises[stage]
+        charged = math.sqrt(sum(release.noise_std**2 for release in released[stage]))
+        rounding = sums.numpy() - sum(release.arrays["embedding"].astype(np.float64) for release in released[stage])
+        assert (compression == "none") == (np.abs(rounding).max() == 0)
+        assert noise_std**2 - charged**2 == pytest.approx(float(np.square(rounding).mean()), rel=0.4, abs=1e-9)
+
+
+@pytest.mark.parametrize("compression", ["none", "float16", "int8"])
+def test_a_forecast_bounds_the_bytes_of_a_warm_start(
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, compression: str
+) -> None:
+    config = tiny_config(*REFINED, f"federation.compression='{compression}'", "federation.rounds=0")
+    run(config, tmp_path / "run")
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    foretold = forecast(config, Sites(config, tmp_path)).embedding_bytes
+    assert 0.3 * foretold < row["bytes_up"] < foretold + 5 * 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -173,6 +174,27 @@ def test_a_node_that_the_superlink_answers_for_has_not_answered(vaults: list[Any
     )
     assert sorted(answers.seconds) == sorted(answers.good) == [1000, 1002]
     assert answers.refused == {1001: "no answer in time"}
+
+
+def test_a_reply_that_never_comes_to_its_end_holds_up_nobody(vaults: list[Any]) -> None:
+    """Flower waits for the pieces of a reply that was announced, however long that takes."""
+    given_up = Event()
+
+    class Endless(InProcessGrid):
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            found = list(super().pull_messages(message_ids))
+            if any(message.metadata.src_node_id == 1000 for message in found):
+                given_up.wait(60)
+            return found
+
+    grid = Endless(grid_of(vaults)._client_app, 3)
+    asked = messages_for(dict.fromkeys(grid.get_node_ids(), RecordDict()), "query", "0")
+    begun = monotonic()
+    answers = exchange(grid, asked, Description, 1)
+    assert 1 <= monotonic() - begun < 10
+    given_up.set()
+    assert sorted(answers.good) == [1001, 1002]
+    assert answers.refused == {1000: "no answer in time"}
 
 
 def test_hostile_records_do_not_stop_the_round(make_server: MakeServer, vaults: list[Any], watcher: Any) -> None:

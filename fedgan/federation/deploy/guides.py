@@ -30,7 +30,7 @@ trusts = {trusts}      # "aggregator" would send sums without noise to the serve
 
 [machine]
 device = {device}
-threads = {threads}
+threads = {threads}          # of the vault; 0 takes one a core
 
 [connection]
 address = "{address}"
@@ -70,7 +70,7 @@ is needed to renew `server.crt` (run `fedgan provision` again).
 """
 
 
-def site_toml(client: str, address: str, port: int, demo: Config | None, classes: int) -> str:
+def site_toml(client: str, address: str, port: int, demo: Config | None, *, classes: int, threads: int) -> str:
     """Return the client.toml of `client`, with a policy that allows the run of `demo` if there is one."""
     return _SITE.format(
         client=client,
@@ -80,7 +80,7 @@ def site_toml(client: str, address: str, port: int, demo: Config | None, classes
         root=json.dumps("data.npz" if demo else ""),
         classes=classes,
         device=json.dumps(demo.device if demo else "auto"),
-        threads=demo.threads if demo else 0,
+        threads=threads,
         **_policy(demo),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -63,7 +64,7 @@ class Provision:
             write_text(self.server.config, self._server_toml())
         write_text(self.server.path / "README.md", operator_guide(self.host, self.port))
 
-    def add_client(self, client: str, demo: Config | None, classes: int) -> SiteFolder:
+    def add_client(self, client: str, demo: Config | None, classes: int, threads: int) -> SiteFolder:
         """Write the folder of a new `client`, whose policy fits `demo` if given; return it."""
         site = SiteFolder(self.path / f"client-{client}")
         site.path.mkdir(mode=0o700, exist_ok=True)
@@ -75,7 +76,8 @@ class Provision:
         write_bytes(site.public_key, public)
         write_bytes(site.authority, self.server.authority.read_bytes())
         node_port = _FIRST_NODE_PORT + int(client) % _NODE_PORTS
-        write_text(site.config, site_toml(client, f"{_bracketed(self.host)}:{self.port}", node_port, demo, classes))
+        address = f"{_bracketed(self.host)}:{self.port}"
+        write_text(site.config, site_toml(client, address, node_port, demo, classes=classes, threads=threads))
         write_text(site.path / "README.md", site_guide(client))
         write_bytes(self.server.nodes / f"{client}.pub", public)  # last: from now on the client is one
         return site
@@ -139,14 +141,20 @@ def provision(
     Args:
         clients: sites in all, those set up before and since revoked included.
         host, port: where sites reach the server; by default what was given before, or 127.0.0.1 and 9443.
-        demo: a configuration for whose run the sites' policies are written.
+        demo: a configuration for whose run the sites' policies are written; they share the cores of this machine.
         classes: of the data, agreed on in public; 0 leaves it to the sites.
     """
     setup = Provision(path, host=host, port=port)
     setup.prepare_server()
     known = setup.clients()
     names = [f"{index:05d}" for index in range(clients)]
-    return [setup.add_client(name, demo, classes) for name in names if name not in known]
+    threads = demo.threads or _share_of_cores(clients) if demo else 0
+    return [setup.add_client(name, demo, classes, threads) for name in names if name not in known]
+
+
+def _share_of_cores(clients: int) -> int:
+    """Return the threads of each of `clients` vaults on this machine: more than cores wait for each other, spinning."""
+    return max(1, len(os.sched_getaffinity(0)) // clients)
 
 
 def _is_loopback(host: str) -> bool:

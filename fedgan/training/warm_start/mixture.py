@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
 import torch
@@ -24,6 +24,9 @@ _RESOLUTION = 0.0042
 """Noise of a cell's moments over its records at which more cells blur more than they show. Like the other constants
 here it was chosen on the training part of Fashion-MNIST, a public benchmark."""
 
+_NARROWEST = 0.01
+"""The smallest radius of a class over the largest, so that none is rounded to 0 on its way."""
+
 _SPREAD = 0.9
 """Standard deviation of the first centres over that of the class."""
 
@@ -42,18 +45,25 @@ class MixtureFit:
         generator: gets the components at the end.
         shares: each release's part of the precision 1/noise^2, at least 3 of them.
         rng_of: CPU generator of a stage, which draws centres; the same for every run of a seed.
+        as_seen: what cells look like where records are placed in them, if they are rounded on their way there.
 
     Attributes:
         stage: releases absorbed so far.
     """
 
     def __init__(
-        self, generator: MixtureGenerator, *, shares: Sequence[float], rng_of: Callable[[int], torch.Generator]
+        self,
+        generator: MixtureGenerator,
+        *,
+        shares: Sequence[float],
+        rng_of: Callable[[int], torch.Generator],
+        as_seen: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda arrays: arrays,
     ) -> None:
         self._generator = generator
         self._shares = tuple(shares)
         self._stages = len(self._shares)
         self._rng_of = rng_of
+        self._as_seen = as_seen
         self.stage = 0
         channels, height, width = generator.image_shape
         self._largest = sqrt(channels * height * width)
@@ -85,7 +95,7 @@ class MixtureFit:
 
     def moments(self) -> LocalMoments:
         """Return what the next stage releases sums of."""
-        return LocalMoments(self._generator.image_shape, self._cells, self.order)
+        return LocalMoments(self._generator.image_shape, self._seen(), self.order)
 
     def absorb(self, sums: Tensor, noise_std: float) -> None:
         """Move on by the total of a stage's noisy sums.
@@ -95,6 +105,7 @@ class MixtureFit:
             noise_std: standard deviation of the noise in each coordinate; 0 for none.
         """
         readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
+        self._cells = self._seen()
         if self.stage == 0:
             self._cells = self._about_the_means(readings)
         elif self.stage == 1:
@@ -104,6 +115,9 @@ class MixtureFit:
         else:
             self._finish(readings)
         self.stage += 1
+
+    def _seen(self) -> Cells:
+        return Cells(**self._as_seen(self.arrays()))
 
     def _about_the_means(self, readings: Readings) -> Cells:
         origins = (readings.means[:, 0] * self._largest).float()
@@ -135,7 +149,7 @@ class MixtureFit:
             origins=self._cells.origins,
             bases=torch.stack([vectors[:count] for _, vectors in spectra]).float(),
             centres=centres.float(),
-            radii=(totals * _SPREAD_RADIUS * self._largest).float(),
+            radii=(totals.clamp(min=_NARROWEST * float(totals.max())) * _SPREAD_RADIUS * self._largest).float(),
         )
 
     def _cell_count(self, readings: Readings, noise_std: float) -> int:
@@ -173,10 +187,11 @@ class MixtureFit:
         self._generator.set_components(weights.float(), means[:, filled].float(), factors[:, filled].float())
 
 
-def most_numbers(generator: MixtureGenerator, stages: int) -> int:
-    """Return how many numbers all releases of one client have together, at most."""
+def most_numbers(generator: MixtureGenerator, stages: int) -> list[int]:
+    """Return how many numbers each release of one client has, at most."""
     classes, components, coefficients = generator.means.shape
     coordinates = min(_MOST_COORDINATES, coefficients)
     means, moments = (1 + coefficients, 1 + coefficients + coefficients * (coefficients + 1) // 2)
     centres, cells = (1 + coordinates, 1 + coordinates + coordinates * (coordinates + 1) // 2)
-    return classes * (means + moments + components * ((stages - 3) * centres + cells))
+    between = [components * centres] * (stages - 3)
+    return [classes * numbers for numbers in (means, moments, *between, components * cells)]

@@ -182,8 +182,29 @@ MUTANTS = (
         name="old-release-under-a-new-number",
         breaks="what a release is made of was charged in its own round of its own run",
         file="fedgan/federation/ledger_copies.py",
-        before='if charged and (paid.row["run"], paid.row["round"]) != charged:',
+        before='if charged and (row["run"], row["round"]) != charged:',
         after="if False:",
         killed_by=("tests/federation/test_ledger_copies.py::test_an_old_release_is_a_fault_whatever_round_it_claims",),
+    ),
+    Mutant(
+        name="old-release-under-a-new-stage",
+        breaks="the charge of each release of a warm start is behind that of the one before",
+        file="fedgan/federation/ledger_copies.py",
+        before="if after and places[head] <= places.get(after, len(lines)):",
+        after="if False:",
+        killed_by=(
+            "tests/federation/test_ledger_copies.py::test_a_release_paid_before_the_last_one_that_was_used_is_old",
+        ),
+    ),
+    Mutant(
+        name="release-of-another-stage",
+        breaks="a release of the warm start answers the stage that was asked for",
+        file="fedgan/federation/checks.py",
+        before="if release.stage != stage:",
+        after="if False:",
+        killed_by=(
+            "tests/federation/test_mixture_warm_start.py::test_the_release_of_another_stage_is_refused_by_name[2]",
+            "tests/federation/test_mixture_warm_start.py::test_the_release_of_another_stage_is_refused_by_name[4]",
+        ),
     ),
 )
