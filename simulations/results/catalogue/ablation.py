@@ -13,6 +13,11 @@ _WARM = (
     "training.warm_start_steps=3000",
     "training.warm_start_batch_size=1000",
 )
+_REFINED = (
+    "training.warm_start_refinement=true",
+    "training.warm_start_steps=600",
+    "training.warm_start_batch_size=250",
+)
 _ROUNDS = (
     *_WARM,
     "federation.algorithm=dp_fedavg_gan",
@@ -32,6 +37,7 @@ TABLE = Table(
     "ablation",
     (
         _row("shipped", "the shipped configuration, warm start alone", "federation.rounds=0"),
+        _row("refined", "the same, refined by random convolutions", "federation.rounds=0", *_REFINED),
         _row("warm-start", "the MLP, warm start alone", *_WARM, "federation.rounds=0"),
         _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
         _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
