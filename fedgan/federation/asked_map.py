@@ -9,22 +9,20 @@ import torch
 from fedgan.federation.checks import arrays_fault
 from fedgan.federation.requests import EmbedRequest, Refusal
 from fedgan.models import ImageShape
-from fedgan.training.warm_start import Cells, ConvolutionMap, FeatureMap, LocalMoments
+from fedgan.training.warm_start import Cells, ClassFeatures, ConvolutionMap, FeatureMap, LocalMoments
 
 _MOST_CELLS = 4096
 _MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 
-def asked_features(request: EmbedRequest, image_shape: ImageShape) -> FeatureMap | ConvolutionMap:
+def asked_features(request: EmbedRequest, image_shape: ImageShape) -> ClassFeatures:
     """Return the map that a request of order 0 asks for: of Fourier features, or of random convolutions if of none."""
     if request.features == 0:
         return ConvolutionMap(image_shape, seed=request.feature_seed)
     return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
 
 
-def asked_map(
-    request: EmbedRequest, image_shape: ImageShape, num_classes: int
-) -> FeatureMap | ConvolutionMap | LocalMoments:
+def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> ClassFeatures | LocalMoments:
     """Return the map from a record to its row that `request` asks for; a row has norm at most 1 whatever it says.
 
     Raises:

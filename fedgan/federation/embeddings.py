@@ -59,7 +59,10 @@ class WarmStart:
 
 @dataclass
 class Embeddings:
-    """The sum of the embeddings so far; `noise_std` is of all noise in it, what `compression` rounded included."""
+    """The sum of the embeddings so far.
+
+    `noise_std` is of all noise in it, with what `compression` rounded of releases that are private when they come.
+    """
 
     sums: Tensor  # (cells, dimension) float64
     compression: Compression = "none"
@@ -77,8 +80,9 @@ class Embeddings:
                 embedding /= max(1.0, float(embedding.norm()))
             self.sums += embedding
             self.contributions += 1 if whole_clients else records[release.client]
-            rounding = rounding_std(embedding.float().numpy(), self.compression)
-            self.noise_std = hypot(self.noise_std, release.noise_std, rounding)
+            self.noise_std = hypot(self.noise_std, release.noise_std)
+            if release.noise_std > 0:  # of a sum that is not private yet, its rounding is not either
+                self.noise_std = hypot(self.noise_std, rounding_std(embedding.float().numpy(), self.compression))
         self.report = replace(
             self.report,
             clients=[*self.report.clients, *(release.client for release in releases)],

@@ -40,9 +40,8 @@ from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
     Cells,
-    ConvolutionMap,
+    ClassFeatures,
     EmbeddingTarget,
-    FeatureMap,
     LocalMoments,
     embed,
     fit_generator,
@@ -250,7 +249,7 @@ def _fit_step_seconds(config: Config, gan: Gan) -> float:
     return (marks[-1] - marks[0]) / _CALIBRATION_STEPS
 
 
-def _warm_start_map(config: Config, gan: Gan) -> FeatureMap | ConvolutionMap:
+def _warm_start_map(config: Config, gan: Gan) -> ClassFeatures:
     """Return the map of the release that the generator is fitted to."""
     features = 0 if is_refined(config) else config.training.warm_start_features
     return asked_features(EmbedRequest(_RUN, features, 0), gan.generator.image_shape)  # type: ignore[arg-type]

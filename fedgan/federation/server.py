@@ -28,10 +28,10 @@ from fedgan.training.steps import Anchor
 from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
-    ConvolutionMap,
+    ClassFeatures,
     EmbeddingTarget,
-    FeatureMap,
     LocalMoments,
+    MixtureFit,
     embedding_loss,
     fit_generator,
 )
@@ -126,11 +126,12 @@ class Server:
         """Whether the clients are still to be asked for a release of the warm start."""
         if self.round > 0 or self.warm_start is None:
             return False
-        return (self.warm_start.fitted and self.target is None) or self._cells_pending
+        return self._cells_due is not None or (self.warm_start.fitted and self.target is None)
 
     @property
-    def _cells_pending(self) -> bool:
-        return self.mixture is not None and not self.mixture.done
+    def _cells_due(self) -> MixtureFit | None:
+        """The warm start by local moments while releases of it are still to come."""
+        return self.mixture if self.mixture is not None and not self.mixture.done else None
 
     # Warm start
 
@@ -138,10 +139,10 @@ class Server:
         """Return the next request of the warm start, the same for every client."""
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
-        if (fit := self.mixture) is not None and not fit.done:
+        if (fit := self._cells_due) is not None:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
             return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
-        features, stage = (self.warm_start.features, 0) if fit is None else (0, fit.stage)
+        features, stage = (0, self.mixture.stage) if self.mixture else (self.warm_start.features, 0)
         seed = derive_seed(self._seed, "features")
         return EmbedRequest(self.run, features, seed, self._everybody, self._compression, stage)
 
@@ -184,7 +185,7 @@ class Server:
         warm_start, feature_map = self._warm_start_parts()
         if self._embeddings is None or not self._embeddings.report.clients:
             raise ValueError("no client sent an embedding")
-        if (fit := self.mixture) is not None and not fit.done:
+        if (fit := self._cells_due) is not None:
             fit.absorb(*self._embeddings.noisy(warm_start.stage_noise(fit.stage), self._noise))
         elif not isinstance(feature_map, LocalMoments):
             self.target = self._embeddings.target(warm_start, feature_map.count_weight, self._noise)
@@ -213,10 +214,10 @@ class Server:
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
 
-    def _warm_start_parts(self) -> tuple[WarmStart, FeatureMap | ConvolutionMap | LocalMoments]:
+    def _warm_start_parts(self) -> tuple[WarmStart, ClassFeatures | LocalMoments]:
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
-        if self.mixture is not None and (self._cells_pending or not self.warm_start.refined):
+        if self.mixture is not None and (self._cells_due or not self.warm_start.refined):
             return self.warm_start, self.mixture.moments()
         return self.warm_start, asked_features(self.embed_request(), self._image_shape).to(self.gan.device)
 
@@ -287,7 +288,7 @@ class Server:
     def _image_shape(self) -> tuple[int, int, int]:
         return self.gan.generator.image_shape  # type: ignore[return-value]
 
-    def feature_map(self) -> FeatureMap | ConvolutionMap | None:
+    def feature_map(self) -> ClassFeatures | None:
         """Return the public feature map of the warm start, or None without one."""
         if self.warm_start is None:
             return None

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fedgan.federation.compression import BLOCK, less, pack, packed_bytes, plus, rounding_std, unpack
+from fedgan.federation.embeddings import Embeddings
+from fedgan.federation.requests import Release
 
 SHAPES = [(), (1,), (BLOCK,), (BLOCK + 1,), (3, 4, 5), (2, BLOCK), (0, 4), (7, 0)]
 LOSSY = ["float16", "int8"]
@@ -167,3 +170,13 @@ def test_updates_are_taken_and_put_back_where_there_is_a_base() -> None:
     np.testing.assert_allclose(restored["network/w"], arrays_given["network/w"], atol=1e-6)
     misshapen = {"network/w": normal(5)}
     assert plus(misshapen, base)["network/w"] is misshapen["network/w"]
+
+
+@pytest.mark.privacy
+def test_the_rounding_of_a_sum_without_noise_is_not_told() -> None:
+    """At level "client" the sums are clipped and get their noise at the server: their rounding would tell of them."""
+    for size, own_noise, told in ((0.1, 0.0, False), (30.0, 0.0, False), (30.0, 2.0, True)):
+        sums = Embeddings(torch.zeros(2, 40, dtype=torch.float64), compression="int8")
+        release = Release("00000", 0, {"embedding": normal(80).reshape(2, 40) * size}, noise_std=own_noise)
+        sums.add([release], {}, {"00000": 9}, whole_clients=not told)
+        assert (sums.noise_std > own_noise) == told

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
 from fedgan.models import ImageShape
 from fedgan.models.cosines import orthonormal_cosines
-from fedgan.training.warm_start.features import COUNT_WEIGHT
+from fedgan.training.warm_start.rows import ClassFeatures, as_pixels
 
 _FILTERS = (24, 48)
 _GRIDS = (7, 4)
@@ -23,7 +23,7 @@ _EXAMPLES = 500
 _MARGIN = 1e-6
 
 
-class ConvolutionMap(nn.Module):
+class ConvolutionMap(ClassFeatures):
     """Maps images (N, C, H, W) in [-1, 1] to rows (N, dimension) whose L2 norm never exceeds 1.
 
     A row is [a, b f] with a^2 + b^2 = 1. f are the responses of two layers of random 3x3 filters (magnitudes of the
@@ -48,7 +48,6 @@ class ConvolutionMap(nn.Module):
     second: Tensor
     centre: Tensor
     reach: Tensor
-    count_weight = COUNT_WEIGHT
 
     def __init__(self, image_shape: ImageShape, *, seed: int) -> None:
         super().__init__()
@@ -66,22 +65,9 @@ class ConvolutionMap(nn.Module):
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("reach", _REACH * (examples - centre).norm(dim=1).mean(), persistent=False)
 
-    @property
-    def device(self) -> torch.device:
-        """The device that rows are computed on."""
-        return self.first.device
-
-    def cells(self, num_classes: int) -> int:
-        """Return how many sums there are: one a class."""
-        return num_classes
-
-    def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows (N, dimension) of `images` and the sum (N,) that each belongs to: that of its class."""
-        return self(images), labels
-
     def forward(self, images: Tensor) -> Tensor:
         """Return the rows (N, dimension) of `images` (N, C, H, W); differentiable."""
-        images = torch.nan_to_num(images, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-1.0, 1.0)
+        images = as_pixels(images)
         offsets = (self._responses(images) - self.centre) / self.reach
         offsets = offsets / torch.linalg.vector_norm(offsets, dim=1, keepdim=True).clamp(min=1.0)
         constant = torch.full_like(offsets[:, :1], self.count_weight)

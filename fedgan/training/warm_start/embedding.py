@@ -10,13 +10,12 @@ from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import bad_value
-from fedgan.training.warm_start.convolutions import ConvolutionMap
-from fedgan.training.warm_start.features import FeatureMap
 from fedgan.training.warm_start.moments import LocalMoments
+from fedgan.training.warm_start.rows import ClassFeatures
 
 
 @torch.no_grad()
-def embed(dataset: ImageDataset, feature_map: FeatureMap | ConvolutionMap | LocalMoments, batch: int = 128) -> Tensor:
+def embed(dataset: ImageDataset, feature_map: ClassFeatures | LocalMoments, batch: int = 128) -> Tensor:
     """Return the sums (cells, dimension) float64, on the CPU, of the rows of each cell's records; a class is a cell.
 
     Guarantee: adding or removing one record, whatever its pixels, moves the result by at most 1 in L2 norm, because its

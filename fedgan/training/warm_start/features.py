@@ -5,13 +5,11 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedgan.errors import bad_value
 from fedgan.models import ImageShape
-
-COUNT_WEIGHT = 0.3
-"""Value of the constant coordinate: the larger, the better class counts are known and the worse everything else."""
+from fedgan.training.warm_start.rows import ClassFeatures, as_pixels
 
 BANDWIDTH = 0.4
 """Kernel bandwidth over the square root of a window's pixels: half of 0.8, the typical distance of two images in
@@ -22,10 +20,10 @@ _SMALLEST_WINDOW = 7
 _MARGIN = 1e-6
 
 
-class FeatureMap(nn.Module):
+class FeatureMap(ClassFeatures):
     """Maps images (N, C, H, W) in [-1, 1] to rows (N, dimension) whose L2 norm never exceeds 1.
 
-    A row is [a, b cos(W x), b sin(W x)] with a = `COUNT_WEIGHT` and b^2 = (1 - a^2) / number of frequencies (Rahimi and
+    A row is [a, b cos(W x), b sin(W x)] with a = `count_weight` and b^2 = (1 - a^2) / number of frequencies (Rahimi and
     Recht 2007, "Random features for large-scale kernel machines"), so the inner product of two rows estimates a
     Gaussian kernel plus a constant. The frequencies are shared out equally over up to three scales: the whole image,
     and windows of a half and of a quarter of its sides as far as these have at least 7 pixels, each frequency at a
@@ -55,27 +53,13 @@ class FeatureMap(nn.Module):
             raise bad_value("training.warm_start_features", features, "an even number of at least 6")
         self.image_shape = image_shape
         self.dimension = features + 1
-        self.count_weight = COUNT_WEIGHT
-        self.scale = sqrt((1 - COUNT_WEIGHT**2) / (features // 2))
+        self.scale = sqrt((1 - self.count_weight**2) / (features // 2))
         rng = torch.Generator().manual_seed(seed)
         self.register_buffer("weights", _frequencies(image_shape, features // 2, rng), persistent=False)
 
-    @property
-    def device(self) -> torch.device:
-        """The device that rows are computed on."""
-        return self.weights.device
-
-    def cells(self, num_classes: int) -> int:
-        """Return how many sums there are: one a class."""
-        return num_classes
-
-    def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows (N, dimension) of `images` and the sum (N,) that each belongs to: that of its class."""
-        return self(images), labels
-
     def forward(self, images: Tensor) -> Tensor:
         """Return the rows (N, dimension) of `images` (N, C, H, W); differentiable."""
-        images = torch.nan_to_num(images, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-1.0, 1.0)
+        images = as_pixels(images)
         angles = images.flatten(1) @ self.weights.t()  # (N, features / 2)
         constant = torch.full_like(angles[:, :1], self.count_weight)
         rows = torch.cat([constant, angles.cos() * self.scale, angles.sin() * self.scale], dim=1)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from fedgan.errors import bad_value
-from fedgan.training.warm_start.convolutions import ConvolutionMap
 from fedgan.training.warm_start.embedding import EmbeddingTarget
-from fedgan.training.warm_start.features import FeatureMap
+from fedgan.training.warm_start.rows import ClassFeatures
 
 
 def embedding_loss(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
@@ -37,7 +36,7 @@ def embedding_loss(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
 def fit_generator(
     generator: nn.Module,
     target: EmbeddingTarget,
-    feature_map: FeatureMap | ConvolutionMap,
+    feature_map: ClassFeatures,
     *,
     steps: int,
     batch_size: int,

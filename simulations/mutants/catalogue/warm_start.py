@@ -18,6 +18,14 @@ _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
     Mutant(
+        name="rounding-of-sums-without-noise-told",
+        breaks="nothing is computed from sums that carry no noise yet but their noisy total",
+        file="fedgan/federation/embeddings.py",
+        before="if release.noise_std > 0:",
+        after="if True:",
+        killed_by=("tests/federation/test_compression.py::test_the_rounding_of_a_sum_without_noise_is_not_told",),
+    ),
+    Mutant(
         name="convolution-rows-not-cut-off",
         breaks="a record's row of convolution features has norm at most 1",
         file=_CONVOLUTIONS,
@@ -32,8 +40,8 @@ MUTANTS = (
         name="convolution-pixels-not-clamped",
         breaks="a row of convolution features is finite whatever the pixels",
         file=_CONVOLUTIONS,
-        before=".clamp(-1.0, 1.0)",
-        after="",
+        before="as_pixels(images)",
+        after="images",
         killed_by=(f"{_CONVOLUTION_TESTS}::test_no_input_makes_a_row_longer_than_one",),
     ),
     Mutant(
@@ -86,7 +94,7 @@ MUTANTS = (
         name="hostile-pixels-pass",
         breaks="a record whose pixels are no numbers moves the embedding no further than another",
         file=_FEATURES,
-        before="torch.nan_to_num(images, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-1.0, 1.0)",
+        before="as_pixels(images)",
         after="images",
         killed_by=(f"{_EMBEDDING_TESTS}::test_one_record_moves_the_sums_by_at_most_one",),
     ),

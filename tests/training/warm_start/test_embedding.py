@@ -13,7 +13,7 @@ from torch import Tensor
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.training.warm_start import FeatureMap, embed, estimate_target
-from fedgan.training.warm_start.features import COUNT_WEIGHT
+from fedgan.training.warm_start.rows import COUNT_WEIGHT
 
 FEATURE_MAP = FeatureMap((1, 4, 4), features=30, seed=3)
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fedgan.errors import UsageError
 from fedgan.training.warm_start import FeatureMap
-from fedgan.training.warm_start.features import BANDWIDTH, COUNT_WEIGHT
+from fedgan.training.warm_start.features import BANDWIDTH
+from fedgan.training.warm_start.rows import COUNT_WEIGHT
 
 HOSTILE = st.one_of(st.floats(width=32), st.sampled_from([nan, inf, -inf, 3.4e38, -3.4e38, 1e-45, 0.0]))
 SMALL_MAP = FeatureMap((1, 4, 4), features=40, seed=3)
