@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
-from numpy.typing import NDArray
 
 from fedgan.federation.compression import COMPRESSIONS, less, pack, packed_bytes, plus, unpack
-from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest, quoted
+from fedgan.federation.layout import join, split
+from fedgan.federation.requests import Arrays, Description, EmbedRequest, Refusal, Release, TrainRequest
 
 Payload = TypeVar("Payload", Description, EmbedRequest, TrainRequest, Release)
 
 _ARRAYS = "arrays"
 _FIELDS = "fields"
+_LAYOUT = "layout"
+_ALL = "all"
+_STYPE = "bytes"
 _REFUSAL = "refusal"
 _COMPRESSION = "compression"
-_FRAME_BYTES = 256  # of one .npy header, at most
 _NUMBER_BYTES = 8
 
 
@@ -39,8 +40,13 @@ class Question:
 
     @property
     def most_bytes(self) -> int:
-        """Bytes of the arrays of an answer at most, each with a header, and with "int8" its scales with another."""
-        return packed_bytes(self.expected.values(), self.compression) + 2 * _FRAME_BYTES * len(self.expected)
+        """Bytes of the arrays of an answer."""
+        return packed_bytes(self.expected.values(), self.compression)
+
+    @property
+    def most_entries(self) -> int:
+        """Arrays of an answer on their way, at most: with "int8" each has its scales beside it."""
+        return 2 * len(self.expected)
 
 
 def question_of(request: EmbedRequest | TrainRequest, expected: Mapping[str, tuple[int, ...]]) -> Question:
@@ -51,7 +57,7 @@ def question_of(request: EmbedRequest | TrainRequest, expected: Mapping[str, tup
 def to_records(
     payload: Description | EmbedRequest | TrainRequest | Release, answers: EmbedRequest | TrainRequest | None = None
 ) -> RecordDict:
-    """Return `payload` as one record of scalars and, where it has arrays, one flat record of arrays.
+    """Return `payload` as one record of scalars and, where it has arrays, one of all their bytes and one of the layout.
 
     Args:
         payload: a request says itself how its arrays travel.
@@ -66,8 +72,9 @@ def to_records(
         value = getattr(payload, entry.name)
         if entry.name == _ARRAYS:
             compression = getattr(answers or payload, _COMPRESSION, "none")
-            packed = pack(less(value, _base(answers)) if answers else value, compression)
-            records[_ARRAYS] = ArrayRecord({name: Array(array) for name, array in packed.items()})
+            data, layout = join(pack(less(value, _base(answers)) if answers else value, compression))
+            records[_ARRAYS] = ArrayRecord({_ALL: Array("uint8", (len(data),), _STYPE, data)} if data else {})
+            records[_LAYOUT] = ConfigRecord({**layout})
         else:
             scalars[entry.name] = list(value) if isinstance(value, tuple) else value
     records[_FIELDS] = ConfigRecord(scalars)
@@ -95,7 +102,7 @@ def from_records(kind: type[Payload], records: RecordDict, question: Question | 
         values: dict[str, Any] = {}
         for entry in fields(kind):
             if entry.name == _ARRAYS:
-                values[_ARRAYS] = _arrays(records[_ARRAYS], compression, question)
+                values[_ARRAYS] = _arrays(records, compression, question)
             else:
                 values[entry.name] = _typed(entry.name, str(entry.type), scalars[entry.name])
         return kind(**values)
@@ -143,29 +150,28 @@ def _base(request: EmbedRequest | TrainRequest) -> Arrays:
     return request.arrays if isinstance(request, TrainRequest) and request.compression != "none" else {}
 
 
-def _arrays(record: Any, compression: str, question: Question | None) -> Arrays:
-    """Return the arrays in `record`; what is too large is refused before it is decoded."""
+def _arrays(records: RecordDict, compression: str, question: Question | None) -> Arrays:
+    """Return the arrays in `records`; what is too large is refused before it is decoded."""
+    record, layout = records[_ARRAYS], records[_LAYOUT]
     if not isinstance(record, ArrayRecord):
         raise ValueError("arrays is no record of arrays")
+    if not isinstance(layout, ConfigRecord):
+        raise ValueError("layout is no record of scalars")
     if question and (size := sum(len(array.data) for array in record.values())) > question.most_bytes:
         raise ValueError(f"{size} bytes of arrays, over {question.most_bytes}")
-    arrays = unpack(_decoded(record), compression)
+    if question and len(layout) > question.most_entries:
+        raise ValueError(f"{len(layout)} arrays, over {question.most_entries}")
+    arrays = unpack(split(_data(record), layout), compression)
     return plus(arrays, question.base) if question else arrays
 
 
-def _decoded(record: ArrayRecord) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, array in record.items():
-        if array.stype != "numpy.ndarray":
-            raise ValueError(f"array {quoted(name)} is no NumPy array")
-        try:
-            decoded = array.numpy()  # flwr loads with allow_pickle=False
-        except Exception:  # whatever bytes of a stranger's making do to the reader of .npy files
-            raise ValueError(f"array {quoted(name)} does not decode") from None
-        if not isinstance(decoded, np.ndarray):
-            raise ValueError(f"array {quoted(name)} is no single array")
-        arrays[name] = decoded
-    return arrays
+def _data(record: ArrayRecord) -> bytes:
+    """Return the bytes of all arrays, which are one array of Flower's, or none where there is nothing to hold."""
+    if not record:
+        return b""
+    if list(record) != [_ALL] or record[_ALL].stype != _STYPE:
+        raise ValueError("arrays is not one run of bytes")
+    return record[_ALL].data
 
 
 def _typed(name: str, annotation: str, value: Any) -> Any:

@@ -101,7 +101,9 @@ def huge_records(records: Any, fault: str) -> Any:
 
     rng = np.random.default_rng(0)
     huge = np.zeros(_HUGE, np.float32) if fault == REPEATS else rng.random(_HUGE, np.float32)
-    return RecordDict({**records, "arrays": ArrayRecord({name: Array(huge) for name in list(records["arrays"])[:1]})})
+    data = huge.tobytes()
+    array = Array("uint8", (len(data),), "bytes", data)
+    return RecordDict({**records, "arrays": ArrayRecord(dict.fromkeys(records["arrays"], array))})
 
 
 def vault(folder: Path) -> int:

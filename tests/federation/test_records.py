@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedgan.federation.layout import join, split
 from fedgan.federation.records import from_records, refusal_code, refusal_records, to_records
 from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 
@@ -27,12 +26,6 @@ PAYLOADS = [
     TrainRequest("run", 3, 20, 40, 2, ARRAYS),
     Release("00003", 3, ARRAYS, "head", 1.25, 7, 0.5),
 ]
-
-
-def npy(array: Any) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
@@ -85,57 +78,105 @@ def test_every_wrong_type_is_named(payload: Any, field: str, value: Any) -> None
         from_records(type(payload), records)
 
 
-def stated(data: bytes, stype: str = "numpy.ndarray") -> Array:
-    return Array("float32", (3,), stype, data)
+def one_array(data: bytes, entry: Any, name: str = "generator/\x1bweight") -> RecordDict:
+    """Return a release whose only array has these bytes and this entry of the layout."""
+    records = to_records(PAYLOADS[3])
+    records["arrays"] = ArrayRecord({"all": Array("uint8", (len(data),), "bytes", data)})
+    records["layout"] = ConfigRecord({name: entry})
+    return records
 
 
-def hostile_arrays() -> Iterator[Array]:
-    header = npy(np.zeros(3, np.float32))
-    pickled = BytesIO()
-    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
-    archive = BytesIO()
-    np.savez(archive, a=np.zeros(3, np.float32))
-    for data in (
-        b"",
-        b"PK\x03\x04",
-        archive.getvalue(),
-        header[:-1],
-        header[:20],
-        header.replace(b"(3,)", b"(9,)"),
-        header.replace(b"'descr'", b"'de(cr'"),
-        header.replace(b"{", b"("),
-        pickled.getvalue(),
-        npy(np.array(["text"])),
-        npy(np.zeros(3, np.float64)),
-        npy(np.zeros(3, ">f4")),
-        npy(np.zeros(3, [("x", "f4")])),
-        b"\x80\x04N.",
-        header.replace(b"(3,)", b"(-3,)"),
-    ):
-        yield stated(data)
-    yield stated(header, stype="pickle")
+TWELVE = np.zeros(3, np.float32).tobytes()
 
 
 @pytest.mark.privacy
-@pytest.mark.parametrize("array", list(hostile_arrays()))
-def test_hostile_arrays_are_refused(array: Array) -> None:
-    records = to_records(PAYLOADS[3])
-    records["arrays"] = ArrayRecord({"generator/\x1bweight": array})
+@pytest.mark.parametrize(
+    ("data", "entry"),
+    [
+        (b"", "float32 3"),
+        (TWELVE[:-1], "float32 3"),
+        (TWELVE, "float32 4"),
+        (TWELVE, "float32 999999999999999 999999999999999"),
+        (TWELVE, "float32 9999999999999999"),
+        (TWELVE, "float32 -3"),
+        (TWELVE, "float32 \u0663"),
+        (TWELVE, "float32 3.0"),
+        (TWELVE, "float32  3"),
+        (TWELVE, "float32 3 "),
+        (TWELVE, "float32," + "1" * 300),
+        (TWELVE, "float32" + " 1" * 100 + " 3"),
+        (TWELVE, "object 3"),
+        (TWELVE, ">f4 3"),
+        (TWELVE, ""),
+        (TWELVE, 3),
+        (TWELVE, [3]),
+        (TWELVE, b"float32 3"),
+        (TWELVE, "float16 6"),
+        (TWELVE, "int8 12"),
+    ],
+)
+def test_hostile_arrays_are_refused(data: bytes, entry: Any) -> None:
     with pytest.raises(ValueError, match=r"^array 'generator/\\x1bweight' (does not decode|is n)"):
+        from_records(Release, one_array(data, entry))
+
+
+@pytest.mark.privacy
+def test_bytes_that_belong_to_no_array_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^12 bytes of arrays, of which 4 belong to none$"):
+        from_records(Release, one_array(TWELVE, "float32 2"))
+
+
+def test_an_array_of_no_numbers_at_all_reads_as_such() -> None:
+    records = to_records(PAYLOADS[3])
+    records["arrays"] = ArrayRecord()
+    records["layout"] = ConfigRecord({"weight": "float32 0 999"})
+    assert from_records(Release, records).arrays["weight"].shape == (0, 999)
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"weight": Array("uint8", (12,), "bytes", TWELVE)},
+        {"all": Array("uint8", (12,), "pickle", TWELVE)},
+        {"all": Array(np.zeros(3, np.float32))},
+        {"all": Array("uint8", (12,), "bytes", TWELVE), "more": Array("uint8", (12,), "bytes", TWELVE)},
+    ],
+)
+def test_arrays_that_are_no_one_run_of_bytes_are_refused(arrays: dict[str, Array]) -> None:
+    records = one_array(TWELVE, "float32 3")
+    records["arrays"] = ArrayRecord(arrays)
+    with pytest.raises(ValueError, match=r"^arrays is not one run of bytes$"):
         from_records(Release, records)
 
 
-@given(st.binary(max_size=200))
-def test_no_bytes_crash_the_reader(data: bytes) -> None:
-    records = to_records(PAYLOADS[3])
-    payload = npy(np.zeros(3, np.float32))
-    for content in (data, payload[: len(data)] + data, data + payload):
-        records["arrays"] = ArrayRecord({"weight": stated(content)})
-        try:
-            found = from_records(Release, records).arrays["weight"]
-        except ValueError:
-            continue
-        assert found.dtype == np.float32
+@given(st.binary(max_size=200), st.text(max_size=30) | st.just("float32 3") | st.just("float32 2 5"))
+def test_no_bytes_and_no_layout_crash_the_reader(data: bytes, entry: str) -> None:
+    try:
+        found = from_records(Release, one_array(data, entry, "weight")).arrays["weight"]
+    except ValueError:
+        return
+    assert found.dtype == np.float32
+    assert found.nbytes == len(data)
+
+
+def test_what_was_read_may_be_written_to() -> None:
+    found = from_records(Release, to_records(PAYLOADS[3])).arrays
+    found["generator/weight"] += 1
+    assert not np.array_equal(found["generator/weight"], ARRAYS["generator/weight"])
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=3), max_size=4), st.sampled_from(["float32", "float16", "int8"]))
+def test_joined_arrays_split_into_the_same(shapes: list[list[int]], dtype: str) -> None:
+    arrays = {str(number): np.full(shape, number, dtype) for number, shape in enumerate(shapes)}
+    data, layout = join(arrays)
+    found = split(data, layout)
+    assert join(dict(reversed(arrays.items()))) == (data, layout)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert len(data) == sum(array.nbytes for array in arrays.values())
 
 
 def test_records_of_the_wrong_kind_are_refused() -> None:
@@ -143,6 +184,13 @@ def test_records_of_the_wrong_kind_are_refused() -> None:
     swapped["arrays"] = ConfigRecord({"weight": 1.0})
     with pytest.raises(ValueError, match="arrays is no record of arrays"):
         from_records(Release, swapped)
+    flat = to_records(PAYLOADS[3])
+    flat["layout"] = ArrayRecord()
+    with pytest.raises(ValueError, match="layout is no record of scalars"):
+        from_records(Release, flat)
+    del flat["layout"]
+    with pytest.raises(ValueError, match="layout is missing"):
+        from_records(Release, flat)
     with pytest.raises(ValueError, match="fields is missing"):
         from_records(Release, RecordDict())
     with pytest.raises(ValueError, match="client is no str"):

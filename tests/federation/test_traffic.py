@@ -20,6 +20,7 @@ from fedgan.federation.clients import discover
 from fedgan.federation.compression import pack
 from fedgan.federation.forecast import forecast
 from fedgan.federation.grid import InProcessGrid
+from fedgan.federation.layout import join, split
 from fedgan.federation.records import count_bytes, from_records, question_of, to_records
 from fedgan.federation.relay import client_app
 from fedgan.federation.requests import GENERATED, EmbedRequest, Release, TrainRequest
@@ -103,9 +104,12 @@ def test_more_than_was_asked_for_is_refused_before_it_is_decoded(
     fits = to_records(Release("00000", 0, {"embedding": normal(4, 1000)}), asked)
     assert from_records(Release, fits, question).arrays["embedding"].shape == (4, 1000)
     too_much = to_records(Release("00000", 0, {"embedding": normal(4, 1000), "more": normal(800)}), asked)
-    monkeypatch.setattr(Array, "numpy", lambda self: pytest.fail("decoded"))
+    many = to_records(Release("00000", 0, {str(number): np.zeros(0, np.float32) for number in range(3)}))
+    monkeypatch.setattr("fedgan.federation.records.split", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"^\d+ bytes of arrays, over \d+$"):
         from_records(Release, too_much, question)
+    with pytest.raises(ValueError, match=r"^3 arrays, over 2$"):
+        from_records(Release, many, question)
 
 
 def test_bytes_are_those_of_arrays_names_and_scalars() -> None:
@@ -151,7 +155,7 @@ def weights_of(server: Server) -> np.ndarray:
 @pytest.mark.parametrize(
     ("compression", "answered", "reason"),
     [
-        ("int8", "none", "array 'discriminator/[^']+' is not int8"),
+        ("int8", "none", r"\d+ bytes of arrays, over \d+"),
         ("none", "int8", "array 'discriminator/[^']+' is not float32"),
         ("float16", "int8", "array 'discriminator/[^']+' is not float16"),
     ],
@@ -190,8 +194,11 @@ def test_a_scale_that_is_none_is_refused_in_the_clients_name(
     def spoiled(release: Release, asked: Any) -> RecordDict:
         records = to_records(release, asked)
         if release.client == "00000":
-            name = next(name for name in records["arrays"] if name.startswith("scale/"))
-            records["arrays"][name] = Array(np.full_like(records["arrays"][name].numpy(), value))  # type: ignore[index,union-attr]
+            arrays = split(records["arrays"]["all"].data, records["layout"])
+            scales = next(array for name, array in arrays.items() if name.startswith("scale/"))
+            scales.fill(value)
+            data, _ = join(arrays)
+            records["arrays"]["all"] = Array("uint8", (len(data),), "bytes", data)
         return records
 
     monkeypatch.setattr("fedgan.federation.relay.to_records", answering(spoiled))
@@ -237,12 +244,12 @@ def test_what_is_rounded_is_the_release_itself_and_a_release_given_again_is_the_
     release = vault.train(at_client)  # kept by the vault, noise and all
     updates = {name: array - at_client.arrays[name] for name, array in release.arrays.items()}
     packed = pack(updates, compression)
-    assert {name: array.numpy().tobytes() for name, array in first["arrays"].items()} == {
+    sent = split(first["arrays"]["all"].data, first["layout"])
+    assert {name: array.tobytes() for name, array in sent.items()} == {
         name: array.tobytes() for name, array in packed.items()
     }
-    assert {name: array.data for name, array in first["arrays"].items()} == {
-        name: array.data for name, array in again["arrays"].items()
-    }
+    assert first["arrays"]["all"].data == again["arrays"]["all"].data
+    assert dict(first["layout"]) == dict(again["layout"])
     assert dict(first["fields"]) == dict(again["fields"])
 
 
