@@ -18,7 +18,7 @@ from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release,
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
-from fedgan.models.families.mixture import begin_refinement
+from fedgan.models.families.mixture import begin_refinement, end_refinement
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
@@ -211,6 +211,8 @@ class Server:
                 parameters=begin_refinement(generator) if warm_start.refined else None,
                 progress=progress,
             )
+            if warm_start.refined:
+                end_refinement(generator)
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from fedgan.audit.budget import audit_budget
 from fedgan.config import Config
@@ -23,6 +24,7 @@ from fedgan.federation.forecast import forecast
 from fedgan.federation.requests import EmbedRequest, Refusal, Release
 from fedgan.federation.sites import Sites
 from fedgan.federation.vault import Vault
+from fedgan.models.families.mixture import REFINED_TEXTURE, TEXTURE
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
 from fedgan.training.warm_start import Cells, ConvolutionMap, LocalMoments, MixtureFit, embed, stage_shares
@@ -177,6 +179,22 @@ def test_a_run_spends_what_it_planned(
     report = audit_budget(ledgers, delta=1e-4, accountant="rdp")
     assert [client.charges for client in report.clients] == [releases + 1] * 3
     assert 0.97 * 10 < report.epsilon <= 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "texture"), [(MIXTURE, TEXTURE), (REFINED, REFINED_TEXTURE)], ids=["cells", "refined"]
+)
+def test_the_published_generator_has_the_texture_of_its_kind(
+    tiny_config: Callable[..., Config],
+    run: Callable[..., Any],
+    tmp_path: Path,
+    settings: tuple[str, ...],
+    texture: float,
+) -> None:
+    run(tiny_config(*settings, "federation.rounds=0"), tmp_path / "run")
+    found = load_file(tmp_path / "run" / "generator.safetensors")
+    assert torch.allclose(found["texture"], torch.tensor(texture))
+    assert (float(found["refiner.last.weight"].abs().max()) > 1e-3) == (settings is REFINED)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 DEFAULT_COMPONENTS = 10
 TEXTURE = 0.3
 """Standard deviation of the texture at first: chosen on the training part of Fashion-MNIST, a public benchmark."""
+REFINED_TEXTURE = 0.2
+"""The same once convolutions have their part: chosen there too, for accuracy against Frechet distance."""
 
 _FALL_OFF = 4.0
 _STEEPNESS = 20.0
@@ -28,9 +30,9 @@ class MixtureGenerator(nn.Module):
     multiplied with that component's factors and added to its mean. The sum is the coefficients of the image's lowest
     cosines, min(14, H) by min(14, W) a channel. What few factors leave out of a class's spread comes as texture, the
     analyser's own noise term: the sine of fixed steep functions of the latents, which looks like white noise. Without
-    it a classifier takes smoothness for a sign. Convolutions taught edges and textures (`Refiner`) take its place.
-    Pixels are cut off at -1 and 1. Means, factors, the size of the texture and the convolutions are parameters, so an
-    adversary's gradient reaches them; the components' weights stay as the warm start sets them, at first equal.
+    it a classifier takes smoothness for a sign. Convolutions taught edges and textures (`Refiner`) take most of its
+    place. Pixels are cut off at -1 and 1. Means, factors, the size of the texture and the convolutions are parameters,
+    so an adversary's gradient reaches them; the components' weights stay as the warm start sets them, at first equal.
 
     Args:
         latent_dim: length of a latent vector, at least 2.
@@ -109,6 +111,17 @@ def begin_refinement(generator: nn.Module) -> list[nn.Parameter]:
         raise ValueError("only a mixture generator can be refined")
     generator.texture.zero_()
     return list(generator.refiner.parameters())
+
+
+@torch.no_grad()
+def end_refinement(generator: nn.Module) -> None:
+    """Lay a thinner texture over what the fitted convolutions make; ValueError without any.
+
+    Taught together with it they would smooth what it covers.
+    """
+    if not isinstance(generator, MixtureGenerator):
+        raise ValueError("only a mixture generator can be refined")
+    generator.texture.fill_(REFINED_TEXTURE)
 
 
 def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:

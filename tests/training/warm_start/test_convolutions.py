@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.models.families.mixture import MixtureGenerator, begin_refinement
+from fedgan.models.families.mixture import MixtureGenerator, begin_refinement, end_refinement
 from fedgan.training.warm_start import ConvolutionMap, embed, estimate_target, fit_generator
 
 HOSTILE = st.one_of(st.floats(width=32), st.sampled_from([nan, inf, -inf, 3.4e38, -3.4e38, 1e-45, 0.0]))
@@ -104,6 +104,8 @@ def test_a_generator_learns_textures_from_its_convolutions_alone() -> None:
 def test_only_a_mixture_is_refined() -> None:
     with pytest.raises(ValueError, match="mixture"):
         begin_refinement(torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="mixture"):
+        end_refinement(torch.nn.Linear(2, 2))
 
 
 def test_a_refiner_adds_next_to_nothing_at_first() -> None:
