@@ -108,7 +108,10 @@ class Training(Table):
     """Releases of the warm start "mixture", which share its budget; all but 3 of them move the cells' centres."""
     warm_start_refinement: bool = False
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
+    warm_start_family: Text = "windows"
+    """Features of the mean embedding: a name in the registry of feature families."""
     warm_start_features: PositiveCount = 2100
+    """Dimension of the features, where the family has maps of several."""
     warm_start_steps: PositiveCount = 1500
     warm_start_batch_size: PositiveCount = 500
     warm_start_learning_rate: Positive = 2e-3

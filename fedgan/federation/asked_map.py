@@ -6,33 +6,36 @@ from math import prod
 
 import torch
 
+from fedgan.errors import UsageError
 from fedgan.federation.checks import arrays_fault
 from fedgan.federation.requests import EmbedRequest, Refusal
 from fedgan.models import ImageShape
-from fedgan.training.warm_start import Cells, ClassFeatures, ConvolutionMap, FeatureMap, LocalMoments
+from fedgan.training.warm_start import FAMILIES, Cells, ClassFeatures, LocalMoments
 
 _MOST_CELLS = 4096
 _MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 
 def asked_features(request: EmbedRequest, image_shape: ImageShape) -> ClassFeatures:
-    """Return the map that a request of order 0 asks for: of Fourier features, or of random convolutions if of none."""
-    if request.features == 0:
-        return ConvolutionMap(image_shape, seed=request.feature_seed)
-    return FeatureMap(image_shape, features=request.features, seed=request.feature_seed)
+    """Return the feature map that a request of order 0 asks for."""
+    return FAMILIES[request.family](image_shape, features=request.features, seed=request.feature_seed)
 
 
 def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> ClassFeatures | LocalMoments:
     """Return the map from a record to its row that `request` asks for; a row has norm at most 1 whatever it says.
 
     Raises:
-        Refusal: the order is unknown, or the cells do not fit the images, are too many, or are not finite.
+        Refusal: the order or the family of features is unknown, there is no map of as many features, or the cells do
+            not fit the images, are too many, or are not finite.
     """
     if request.order == 0:
         # The sums, and the frequencies: one vector of pixels for two features.
         if not 0 <= request.features <= _MOST_NUMBERS // max(num_classes, prod(image_shape) // 8):
             raise Refusal(Refusal.BAD_REQUEST)
-        return asked_features(request, image_shape)
+        try:
+            return asked_features(request, image_shape)
+        except UsageError:
+            raise Refusal(Refusal.BAD_REQUEST) from None
     arrays = request.arrays
     if request.order not in (1, 2) or arrays.keys() != {"origins", "bases", "centres", "radii"}:
         raise Refusal(Refusal.BAD_REQUEST)

@@ -19,6 +19,9 @@ from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, MixtureFit, estimate_target
 
+REFINED_BY = "convolutions"
+"""Family of the features that teach a mixture's convolutions."""
+
 
 @dataclass(frozen=True)
 class WarmStart:
@@ -26,6 +29,7 @@ class WarmStart:
 
     Attributes:
         features: dimension asked of the feature map.
+        family: of the features.
         steps, batch_size, learning_rate: of the fit.
         class_counts: whether class counts are read from the release.
         noise_std: of the noise that the server adds to the total, in units of one record's (or one client's) largest
@@ -46,6 +50,7 @@ class WarmStart:
     shares: tuple[float, ...] = (1.0,)
     mixture: bool = False
     refined: bool = False
+    family: str = "windows"
 
     def stage_noise(self, stage: int) -> float:
         """Return the standard deviation of the noise that the server adds to the total of release `stage`."""

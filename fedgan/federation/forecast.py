@@ -16,6 +16,7 @@ from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.cohort import cohort_size, participations
 from fedgan.federation.compression import packed_bytes
+from fedgan.federation.embeddings import REFINED_BY
 from fedgan.federation.records import count_bytes, to_records
 from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
 from fedgan.federation.sites import (
@@ -119,7 +120,7 @@ def _traffic(config: Config, algorithm: Algorithm, gan: Gan) -> tuple[int, int]:
         count = generated_images(config, cast(int, gan.generator.num_classes))
         arrays[GENERATED] = generate_stock(gan, count, stream(0, "forecast")).cpu().numpy()
     if is_anchored(config) and "generator" in algorithm.returns:
-        arrays[TARGET] = np.zeros(_embedding_shape(config, cast(int, gan.generator.num_classes)), np.float32)
+        arrays[TARGET] = np.zeros(_embedding_shape(config, gan), np.float32)
     steps = config.federation.local_steps
     request = TrainRequest(_RUN, 1, steps, 0, 1, arrays, 0, config.federation.compression)
     if algorithm.releases == "networks":
@@ -137,11 +138,11 @@ def _embedding_bytes(config: Config, gan: Gan, num_classes: int) -> int:
             shapes.append((num_classes * _warm_start_map(config, gan).dimension,))
         return packed_bytes(shapes, config.federation.compression)
     request = EmbedRequest(_RUN, config.training.warm_start_features, 0, 0, config.federation.compression)
-    return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, num_classes), np.float32)}, request)
+    return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, gan), np.float32)}, request)
 
 
-def _embedding_shape(config: Config, num_classes: int) -> tuple[int, int]:
-    return num_classes, config.training.warm_start_features + 1
+def _embedding_shape(config: Config, gan: Gan) -> tuple[int, int]:
+    return cast(int, gan.generator.num_classes), _warm_start_map(config, gan).dimension
 
 
 def _answer_bytes(config: Config, arrays: Arrays, request: EmbedRequest | TrainRequest) -> int:
@@ -251,5 +252,6 @@ def _fit_step_seconds(config: Config, gan: Gan) -> float:
 
 def _warm_start_map(config: Config, gan: Gan) -> ClassFeatures:
     """Return the map of the release that the generator is fitted to."""
-    features = 0 if is_refined(config) else config.training.warm_start_features
-    return asked_features(EmbedRequest(_RUN, features, 0), gan.generator.image_shape)  # type: ignore[arg-type]
+    family = REFINED_BY if is_refined(config) else config.training.warm_start_family
+    request = EmbedRequest(_RUN, config.training.warm_start_features, 0, family=family)
+    return asked_features(request, gan.generator.image_shape)  # type: ignore[arg-type]

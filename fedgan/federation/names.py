@@ -18,6 +18,7 @@ from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.critic import check_clipping_engine
+from fedgan.training.warm_start import FAMILIES
 
 
 def check_names(config: Config) -> None:
@@ -29,6 +30,7 @@ def check_names(config: Config) -> None:
         (SERVER_OPTIMIZERS, config.federation.server_optimizer),
         (LOSSES, config.loss.name),
         (PENALTIES, config.loss.penalty),
+        (FAMILIES, config.training.warm_start_family),
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]

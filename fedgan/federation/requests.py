@@ -48,13 +48,14 @@ class EmbedRequest:
 
     Attributes:
         run: identifier of the run, for the ledger.
-        features: dimension asked of the map of Fourier features; 0 asks for features of random convolutions.
+        features: dimension asked of the feature map, where its family has maps of several.
         feature_seed: draws the feature map; public.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
         compression: of the arrays of request and answer on their way; a vault sees none of it.
         stage: which release of the warm start it is, from 0.
         order: of the moments asked for, 1 or 2; 0 asks for features.
         arrays: the cells of the moments (see `fedgan.training.warm_start.Cells`), computed from earlier releases alone.
+        family: of the features, a name in the registry of feature families.
     """
 
     run: str
@@ -65,6 +66,7 @@ class EmbedRequest:
     stage: int = 0
     order: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False)
+    family: str = "windows"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.compression import Compression
-from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
+from fedgan.federation.embeddings import REFINED_BY, Embeddings, WarmStart, mixture_of
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.reports import RoundReport, progress_of, report_of
 from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
@@ -143,8 +143,15 @@ class Server:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
             return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
         features, stage = (0, self.mixture.stage) if self.mixture else (self.warm_start.features, 0)
-        seed = derive_seed(self._seed, "features")
-        return EmbedRequest(self.run, features, seed, self._everybody, self._compression, stage)
+        return EmbedRequest(
+            run=self.run,
+            features=features,
+            feature_seed=derive_seed(self._seed, "features"),
+            everybody=self._everybody,
+            compression=self._compression,
+            stage=stage,
+            family=REFINED_BY if self.mixture else self.warm_start.family,
+        )
 
     def absorb_embeddings(
         self,

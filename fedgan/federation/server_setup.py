@@ -92,6 +92,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
     training = config.training
     return WarmStart(
         features=training.warm_start_features,
+        family=training.warm_start_family,
         steps=training.warm_start_steps,
         batch_size=training.warm_start_batch_size,
         learning_rate=training.warm_start_learning_rate,

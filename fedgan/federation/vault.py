@@ -43,7 +43,7 @@ from fedgan.training.rules import GradientRule
 from fedgan.training.steps import Anchor
 from fedgan.training.stored import StoredGenerator
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import FeatureMap, embed, embedding_loss
+from fedgan.training.warm_start import ClassFeatures, embed, embedding_loss
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LocalTraining:
     optimisation: Optimisation
     loss: GanLoss
     anchor_weight: float
-    anchor_features: FeatureMap | None
+    anchor_features: ClassFeatures | None
     generated_images: int = 0
 
 

@@ -25,6 +25,7 @@ NAMES = {
     "partition.skew": ("contrst", "contrast"),
     "training.augmentation": ("flp", "flip"),
     "privacy.clipping_engine": ("opcus", "opacus"),
+    "training.warm_start_family": ("window", "windows"),
     "privacy.accountant": ("pdl", "pld"),
     "evaluation.metrics": ("logistic_regresion", "logistic_regression"),
 }

@@ -100,7 +100,7 @@ def test_the_release_of_convolutions_carries_the_noise_of_its_stage(
     make_vault: MakeVault, records: ImageDataset, tmp_path: Path
 ) -> None:
     vault = make_vault(warm_start_shares=stage_shares(4, refined=True))
-    release = vault.embed(EmbedRequest("run-1", 0, 7, stage=4))
+    release = vault.embed(EmbedRequest("run-1", 0, 7, stage=4, family="convolutions"))
     clean = embed(records, ConvolutionMap((1, 8, 8), seed=7)).numpy()
     multiplier = vault._plan.warm_start_noise / math.sqrt(0.2)
     draws = (release.arrays["embedding"] - clean).ravel() / multiplier

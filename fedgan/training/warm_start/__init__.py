@@ -6,10 +6,12 @@ from fedgan.training.warm_start.features import FeatureMap
 from fedgan.training.warm_start.fit import embedding_loss, fit_generator
 from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
 from fedgan.training.warm_start.moments import Cells, LocalMoments
+from fedgan.training.warm_start.registry import FAMILIES
 from fedgan.training.warm_start.rows import ClassFeatures
 from fedgan.training.warm_start.stages import stage_shares
 
 __all__ = [
+    "FAMILIES",
     "Cells",
     "ClassFeatures",
     "ConvolutionMap",

@@ -25,8 +25,8 @@ class FeatureMap(ClassFeatures):
 
     A row is [a, b cos(W x), b sin(W x)] with a = `count_weight` and b^2 = (1 - a^2) / number of frequencies (Rahimi and
     Recht 2007, "Random features for large-scale kernel machines"), so the inner product of two rows estimates a
-    Gaussian kernel plus a constant. The frequencies are shared out equally over up to three scales: the whole image,
-    and windows of a half and of a quarter of its sides as far as these have at least 7 pixels, each frequency at a
+    Gaussian kernel plus a constant. The frequencies are shared out equally over the scales, by default the whole image
+    and windows of a half and of a quarter of its sides, as far as these have at least 7 pixels, each frequency at a
     window of its own at a uniform position. The constant coordinate makes a class's sum carry its number of records.
 
     Guarantee: every row is finite with norm at most 1, whatever the input: values that are not numbers count as 0,
@@ -36,6 +36,7 @@ class FeatureMap(ClassFeatures):
         image_shape: (channels, height, width) in pixels.
         features: number of Fourier coordinates, even and at least 6.
         seed: draws frequencies and windows. It is public: every client and the server build the same map from it.
+        divisors: of the image's sides, which make those of the windows; 1 for the whole image.
 
     Attributes:
         dimension: length of a row, features + 1; the constant coordinate is the first.
@@ -47,7 +48,9 @@ class FeatureMap(ClassFeatures):
     weights: Tensor
     scale: float
 
-    def __init__(self, image_shape: ImageShape, *, features: int, seed: int) -> None:
+    def __init__(
+        self, image_shape: ImageShape, *, features: int, seed: int, divisors: tuple[int, ...] = _DIVISORS
+    ) -> None:
         super().__init__()
         if features < 6 or features % 2:
             raise bad_value("training.warm_start_features", features, "an even number of at least 6")
@@ -55,7 +58,7 @@ class FeatureMap(ClassFeatures):
         self.dimension = features + 1
         self.scale = sqrt((1 - self.count_weight**2) / (features // 2))
         rng = torch.Generator().manual_seed(seed)
-        self.register_buffer("weights", _frequencies(image_shape, features // 2, rng), persistent=False)
+        self.register_buffer("weights", _frequencies(image_shape, features // 2, divisors, rng), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the rows (N, dimension) of `images` (N, C, H, W); differentiable."""
@@ -68,10 +71,10 @@ class FeatureMap(ClassFeatures):
         return scaled
 
 
-def _frequencies(image_shape: ImageShape, count: int, rng: torch.Generator) -> Tensor:
+def _frequencies(image_shape: ImageShape, count: int, wanted: tuple[int, ...], rng: torch.Generator) -> Tensor:
     """Return `count` frequency vectors (count, C * H * W), zero outside their windows."""
     channels, height, width = image_shape
-    divisors = [divisor for divisor in _DIVISORS if divisor == 1 or min(height, width) // divisor >= _SMALLEST_WINDOW]
+    divisors = [divisor for divisor in wanted if divisor == 1 or min(height, width) // divisor >= _SMALLEST_WINDOW]
     weights = torch.zeros(count, channels, height, width)
     for index in range(count):
         divisor = divisors[index % len(divisors)]

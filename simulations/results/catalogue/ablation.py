@@ -13,6 +13,7 @@ _WARM = (
     "training.warm_start_steps=3000",
     "training.warm_start_batch_size=1000",
 )
+_ALONE = (*_WARM, "federation.rounds=0")
 _REFINED = (
     "training.warm_start_refinement=true",
     "training.warm_start_steps=600",
@@ -38,7 +39,14 @@ TABLE = Table(
     (
         _row("shipped", "the shipped configuration, warm start alone", "federation.rounds=0"),
         _row("refined", "the same, refined by random convolutions", "federation.rounds=0", *_REFINED),
-        _row("warm-start", "the MLP, warm start alone", *_WARM, "federation.rounds=0"),
+        _row("warm-start", "the MLP, warm start alone: features of images and windows", *_ALONE),
+        _row("fourier", "the MLP, features of whole images", *_ALONE, "training.warm_start_family=fourier"),
+        _row(
+            "convolutions",
+            "the MLP, features of random convolutions",
+            *_ALONE,
+            "training.warm_start_family=convolutions",
+        ),
         _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
         _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
         _row("r1", "penalty R1", *_ROUNDS, "loss.penalty=r1"),
