@@ -85,6 +85,9 @@ class Training(Table):
     """Rows of a discriminator step to work on at a time, so that memory does not grow with the batch; 0 for all."""
     augmentation: Text = ""
     """Names in the registry of augmentations, joined by commas: what the discriminator sees instead of images."""
+    augmentation_chance: Annotated[float, Field(ge=0, le=1)] | Literal["adaptive"] = 1.0
+    """With which each of them is applied to each image; "adaptive" follows the discriminator's accuracy on generated
+    images (after Karras et al. 2020), which costs nothing."""
     augmentation_copies: PositiveCount = 1
     """Times that it sees each image, each time augmented anew; a record is clipped once, over all its copies."""
     instance_noise: NotNegative = 0.0

@@ -7,7 +7,7 @@ privacy noise has no state to save.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,18 @@ from fedgan.training.ladder import Ladder
 from fedgan.training.warm_start import EmbeddingTarget
 
 _KEPT = 3
-_FACTS = {"version", "run", "round", "ladder", "target_noise_std", "unfitted", "ledger_heads", "sha256", "hash"}
+_FACTS = {
+    "version",
+    "run",
+    "round",
+    "ladder",
+    "augmentation_chance",
+    "target_noise_std",
+    "unfitted",
+    "ledger_heads",
+    "sha256",
+    "hash",
+}
 
 
 def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path:
@@ -43,6 +54,7 @@ def save_checkpoint(server: Server, folder: Path, heads: dict[str, str]) -> Path
         "run": server.run,
         "round": server.round,
         "ladder": asdict(server.ladder),
+        "augmentation_chance": server.augmentation.value,
         "target_noise_std": server.target.noise_std if server.target else None,
         "unfitted": asdict(server.unfitted) if server.unfitted else None,
         "ledger_heads": heads,
@@ -97,6 +109,7 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
             cells = _part(tensors, "mixture")
             server.mixture.load(int(cells.pop("stage")), cells)
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
+        server.augmentation = replace(server.augmentation, value=float(facts["augmentation_chance"]))
         server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise _damaged(weights, error) from None

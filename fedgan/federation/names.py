@@ -42,7 +42,9 @@ def check_names(config: Config) -> None:
             precision=config.training.precision,
             copies=config.training.augmentation_copies,
         )
-    choose_augmentations(config.training.augmentation)
+    if not choose_augmentations(config.training.augmentation) and config.training.augmentation_chance != 1:
+        chance = config.training.augmentation_chance
+        raise bad_value("training.augmentation_chance", chance, "1 without training.augmentation")
     if (penalty := config.loss.penalty) != "none":
         for key, value, accepted in (
             ("training.augmentation_copies", config.training.augmentation_copies, 1),

@@ -83,6 +83,7 @@ class TrainRequest:
             generator steps are anchored to it.
         everybody: records of all clients together, from which sampling rates may follow; 0 where it is not said.
         compression: as in `EmbedRequest`.
+        augmentation_chance: with which each augmentation is applied to an image, in [0, 1].
     """
 
     run: str
@@ -93,6 +94,7 @@ class TrainRequest:
     arrays: Arrays = field(repr=False)
     everybody: int = 0
     compression: str = "none"
+    augmentation_chance: float = 1.0
 
 
 @dataclass(frozen=True)

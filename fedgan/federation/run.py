@@ -135,6 +135,7 @@ class _Recorder:
                 "discriminator_steps": report.discriminator_steps,
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,
+                **_augmentation(server, report),
                 "bytes_down": report.bytes_down,
                 "bytes_up": report.bytes_up,
                 "seconds": None if server.step.secret_cohort else round(seconds, 3),  # tells how many took part
@@ -143,6 +144,12 @@ class _Recorder:
         )
         self._save(server, report.heads)
         self._observer.after_round(server, report, seconds)
+
+
+def _augmentation(server: Server, report: RoundReport) -> dict[str, float]:
+    """Return the chance of augmentations that a round had, where it moves."""
+    moves = server.augmentation.adaptive and report.round > 0
+    return {"augmentation_chance": server.gan.perturbation.chance} if moves else {}
 
 
 def _check_heads(heads: dict[str, str], ledgers: Path, card: Path) -> None:

@@ -21,6 +21,7 @@ from fedgan.models import ExponentialMovingAverage
 from fedgan.models.families.mixture import begin_refinement, end_refinement
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
+from fedgan.training.augmentation_chance import ALWAYS, AugmentationChance
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder
 from fedgan.training.local import GeneratorProgress, Optimisation, generator_steps_due
@@ -47,6 +48,7 @@ class Server:
         step: how a round's releases move the networks.
         optimisation, loss: as at the clients.
         ladder: discriminator steps for each generator step.
+        augmentation: the chance of augmentations.
         local_steps: discriminator steps of a client in a round.
         minimum_clients: fewer good releases than this are no round, unless the cohort is secret.
         warm_start: None to begin from the initial weights.
@@ -77,6 +79,7 @@ class Server:
         optimisation: Optimisation,
         loss: GanLoss,
         ladder: Ladder,
+        augmentation: AugmentationChance = ALWAYS,
         local_steps: int,
         minimum_clients: int,
         warm_start: WarmStart | None,
@@ -95,6 +98,7 @@ class Server:
         self.average = ExponentialMovingAverage(gan.generator)
         self.generator_optimizer = optimisation.for_generator(gan)
         self.ladder = ladder
+        self.augmentation = augmentation
         self.round = 0
         self.target: EmbeddingTarget | None = None
         self.unfitted: RoundReport | None = None
@@ -249,6 +253,7 @@ class Server:
             arrays=arrays,
             everybody=self._everybody,
             compression=self._compression,
+            augmentation_chance=self.augmentation.value,
         )
 
     def absorb_round(self, releases: Sequence[Release], refused: dict[str, str], *, records: int) -> RoundReport:
@@ -280,10 +285,11 @@ class Server:
         )
         if not report.enough:
             return report
-        self.gan.perturbation = self.gan.perturbation.at(number)
+        self.gan.perturbation = self.gan.perturbation.at(number, self.augmentation.value)
         self.step.move(self.gan, good, round_number=number, records=records)
         progress = self._algorithm.server_update(self._server_round(good))
         self.ladder = self.ladder.after(progress.accuracy, progress.steps)
+        self.augmentation = self.augmentation.after(progress.accuracy, progress.steps)
         self.round = number
         accuracy = progress.accuracy if progress.steps else None
         return replace(report, generator_steps=progress.steps, fake_accuracy=accuracy)

@@ -30,6 +30,7 @@ from fedgan.federation.weights import Weights
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
+from fedgan.training.augmentation_chance import chance_of
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder, fixed_ladder
 from fedgan.training.rules import GradientRule
@@ -51,6 +52,7 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         optimisation=optimisation_of(config),
         loss=loss_of(config),
         ladder=Ladder() if steps == "adaptive" else fixed_ladder(steps),
+        augmentation=chance_of(training.augmentation_chance),
         local_steps=config.federation.local_steps,
         minimum_clients=config.federation.minimum_clients,
         warm_start=_warm_start(config, plan) if training.warm_start != "none" else None,

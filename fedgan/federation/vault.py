@@ -153,11 +153,13 @@ class Vault:
         plan, training = self._plan, self._training
         if not 1 <= request.steps <= training.local_steps or request.discriminator_steps < 1:
             raise Refusal(Refusal.BAD_REQUEST)
+        if not 0 <= request.augmentation_chance <= 1:
+            raise Refusal(Refusal.BAD_REQUEST)
         if kept := self._recall(request):
             return kept
         for name in training.algorithm.sends:
             self._load(name, request.arrays)
-        training.gan.perturbation = training.gan.perturbation.at(request.round)
+        training.gan.perturbation = training.gan.perturbation.at(request.round, request.augmentation_chance)
         gan, anchor = self._gan(request.arrays), self._anchor(request.arrays)
         mechanisms = 1 if plan.level == "client" else request.steps
         event = plan.round_event(mechanisms) if self._private else None

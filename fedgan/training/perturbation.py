@@ -26,6 +26,7 @@ class Perturbation:
 
     Attributes:
         augmentations: applied one after the other.
+        chance: with which each of them is applied to each image.
         noise: standard deviation of the noise added to each pixel in the first round.
         rounds: over which the noise falls, linearly, to noise / rounds in the last one.
         copies: how often each image is shown, each time changed anew; the loss of a row is the mean over its copies, so
@@ -38,10 +39,11 @@ class Perturbation:
     rounds: int = 1
     copies: int = 1
     round: int = 1
+    chance: float = 1.0
 
-    def at(self, round_number: int) -> Perturbation:
-        """Return the perturbation of another round."""
-        return replace(self, round=round_number)
+    def at(self, round_number: int, chance: float) -> Perturbation:
+        """Return the perturbation of another round, with another chance of augmentations."""
+        return replace(self, round=round_number, chance=chance)
 
     @property
     def active(self) -> bool:
@@ -82,12 +84,19 @@ class Perturbation:
 
     @property
     def _draws(self) -> int:
-        return sum(augmentation.draws for augmentation in self.augmentations)
+        """Numbers that an image needs; whether it is augmented takes one an augmentation, where that is not certain."""
+        gates = len(self.augmentations) if self.chance < 1 else 0
+        return gates + sum(augmentation.draws for augmentation in self.augmentations)
 
     def _change(self, images: Tensor, numbers: Tensor, noise: Tensor) -> Tensor:
-        parts = numbers.to(images).split([augmentation.draws for augmentation in self.augmentations], dim=1)
-        for augmentation, part in zip(self.augmentations, parts, strict=True):
-            images = augmentation.apply(images, part)
+        gates = self._draws - sum(augmentation.draws for augmentation in self.augmentations)
+        sizes = [gates, *(augmentation.draws for augmentation in self.augmentations)]
+        chosen, *parts = numbers.to(images).split(sizes, dim=1)
+        for place, (augmentation, part) in enumerate(zip(self.augmentations, parts, strict=True)):
+            changed = augmentation.apply(images, part)
+            if gates:
+                changed = torch.where(chosen[:, place, None, None, None] < self.chance, changed, images)
+            images = changed
         return images + self.std * noise.to(images) if len(noise) else images
 
 

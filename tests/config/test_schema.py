@@ -29,6 +29,7 @@ LIMITS = [
     ("training.beta1", ["1", "-0.1", "nan"], ["0", "0.9"]),
     ("training.beta2", ["1", "-0.1", "nan"], ["0", "0.9"]),
     ("training.ema_decay", ["1", "-0.1"], ["0", "0.9"]),
+    ("training.augmentation_chance", ["-0.1", "1.1", "nan", "often"], ["0", "1", "adaptive"]),
     ("training.augmentation_copies", ["0", "1.5"], ["1", "4"]),
     ("training.dropout", ["-0.1", "1", "nan"], ["0", "0.5"]),
     ("training.instance_noise", ["-1", "nan", "inf"], ["0", "0.5"]),

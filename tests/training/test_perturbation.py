@@ -29,6 +29,7 @@ KINDS = {
     "augmented": Perturbation(ALL),
     "noisy": Perturbation(noise=0.3, rounds=4),
     "copies": Perturbation(ALL, copies=3),
+    "sometimes augmented": Perturbation(ALL, copies=2, chance=0.6),
     "noisy copies": Perturbation(choose_augmentations("flip"), noise=0.3, copies=2),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -106,13 +107,24 @@ def test_real_and_generated_images_are_changed_alike(kind: str) -> None:
 
 def test_noise_falls_linearly_over_the_rounds() -> None:
     noisy = Perturbation(noise=0.8, rounds=4)
-    assert [noisy.at(number).std for number in (1, 2, 3, 4, 5)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
+    assert [noisy.at(number, 1.0).std for number in (1, 2, 3, 4, 5)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
     images = torch.zeros(400, 1, 8, 8)
     for number in (1, 3):
-        assert float(noisy.at(number).of_generated(images, stream(0)).std()) == pytest.approx(
-            noisy.at(number).std, rel=0.03
+        assert float(noisy.at(number, 1.0).of_generated(images, stream(0)).std()) == pytest.approx(
+            noisy.at(number, 1.0).std, rel=0.03
         )
-    assert torch.equal(noisy.at(5).of_generated(images, stream(0)), images)
+    assert torch.equal(noisy.at(5, 1.0).of_generated(images, stream(0)), images)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 0.8])
+def test_each_augmentation_is_applied_with_the_chance(chance: float) -> None:
+    images = torch.rand(4000, 1, 8, 8, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    one, both = (Perturbation(choose_augmentations(names), chance=chance) for names in ("flip", "flip,colour"))
+    same = (one.of_generated(images, stream(0)) == images).flatten(1).all(dim=1).double().mean()
+    error = 5 * (0.25 / 4000) ** 0.5
+    assert float(same) == pytest.approx(1 - chance / 2, abs=error)  # a flip that is applied turns every second image
+    same = (both.of_generated(images, stream(0)) == images).flatten(1).all(dim=1).double().mean()
+    assert float(same) == pytest.approx((1 - chance / 2) * (1 - chance), abs=error)
 
 
 # Gradients

@@ -53,6 +53,13 @@ TABLE = Table(
         _row("colour", "augmentation: colour", *_ROUNDS, "training.augmentation=colour"),
         _row("all-augmentations", "all four augmentations", *_ROUNDS, f"training.augmentation={_ALL}"),
         _row(
+            "adaptive-augmentation",
+            "all four, each with an adaptive chance",
+            *_ROUNDS,
+            f"training.augmentation={_ALL}",
+            "training.augmentation_chance=adaptive",
+        ),
+        _row(
             "copies",
             "flip and translation, 4 copies of each image",
             *_ROUNDS,
