@@ -47,7 +47,7 @@ def draw_side_by_side(rows: Sequence[Row], records: Mapping[str, Sequence[Record
     lines = -(-len(there) // SAMPLES_A_LINE)
     columns = min(len(there), SAMPLES_A_LINE)
     figure = new_figure(2.6 * columns, 2.85 * lines)
-    cells = figure.subplots(lines, columns, squeeze=False).flat
+    cells = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes in cells:
         axes.axis("off")
     for axes, (row, record) in zip(cells, there, strict=False):

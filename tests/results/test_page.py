@@ -71,7 +71,9 @@ def test_a_page_is_made_with_its_pictures(tmp_path: Path, make_record: Make) -> 
     assert "| 0.654 |" in text
     assert "![Samples](results/fashion_mnist.png)" in text
     for name in ("fashion_mnist", "epsilon"):
-        assert Image.open(tmp_path / f"{name}.png").size[0] > 200
+        picture = Image.open(tmp_path / f"{name}.png").convert("L")
+        assert picture.size[0] > 200
+        assert picture.getextrema()[0] < 128, "nothing is drawn"
     assert not (tmp_path / "mnist.png").exists()
     make_page(page, tmp_path)
     assert page.read_text(encoding="utf-8") == text
