@@ -189,6 +189,7 @@ class Federation:
             wait_until(lambda: not self.left_over(), 40, "processes to end")
         finally:
             for process in self.left_over():
+                print("left over:", (Path("/proc") / str(process) / "cmdline").read_bytes())
                 os.kill(process, signal.SIGKILL)
 
     def left_over(self) -> list[int]:

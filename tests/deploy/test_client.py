@@ -88,6 +88,34 @@ def test_stopping_ends_a_process_that_does_not_listen(tmp_path: Path) -> None:
     assert not kept.running
 
 
+@pytest.mark.parametrize("ends_itself", [False, True])
+def test_what_a_child_started_ends_with_it(tmp_path: Path, ends_itself: bool) -> None:
+    program = (
+        "import subprocess, sys, time; "
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True); "
+        f"time.sleep({1 if ends_itself else 60})"
+    )
+    kept = Kept("child", starter(tmp_path, program), (60.0,))
+    look_until(kept, lambda: kept.running and "\n" in kept.child.words())  # type: ignore[union-attr]
+    other = int(kept.child.words())  # type: ignore[union-attr]
+    if ends_itself:
+        look_until(kept, lambda: not kept.running)
+    else:
+        kept.stop(5)
+    deadline = monotonic() + 10
+    while _runs(other) and monotonic() < deadline:
+        sleep(0.05)
+    assert not _runs(other)
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process is there and not only waiting to be fetched."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     import os
     import signal

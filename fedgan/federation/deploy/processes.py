@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
@@ -32,7 +33,7 @@ def program(name: str) -> str:
 
 
 class Child:
-    """A process that we started, and no other.
+    """A process that we started, and those that it started in its group.
 
     Args:
         name: for messages.
@@ -44,6 +45,7 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.log = log
+        self._others_ended = False
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._begin = output.tell()
@@ -63,8 +65,11 @@ class Child:
         return self._process.pid
 
     def code(self) -> int | None:
-        """Return its exit code, or None while it runs."""
-        return self._process.poll()
+        """Return its exit code, or None while it runs; what it has started goes with it."""
+        code = self._process.poll()
+        if code is not None:
+            self._end_others()
+        return code
 
     def words(self) -> str:
         """Return what it has said so far, since it was started."""
@@ -81,6 +86,17 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+        self._end_others()
+
+    def _end_others(self) -> None:
+        """Kill what is left of its process group, once.
+
+        A node of Flower's starts a process for each message, which outlives it while it tries to hand in an answer.
+        """
+        if not self._others_ended:
+            self._others_ended = True  # later the group's number may be somebody else's
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 def _end_with_parent() -> None:
