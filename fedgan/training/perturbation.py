@@ -84,17 +84,20 @@ class Perturbation:
 
     @property
     def _draws(self) -> int:
-        """Numbers that an image needs; whether it is augmented takes one an augmentation, where that is not certain."""
-        gates = len(self.augmentations) if self.chance < 1 else 0
-        return gates + sum(augmentation.draws for augmentation in self.augmentations)
+        """Numbers that an image needs."""
+        return self._gates + sum(augmentation.draws for augmentation in self.augmentations)
+
+    @property
+    def _gates(self) -> int:
+        """Those that decide which augmentations are applied: one each, where that is not certain."""
+        return len(self.augmentations) if self.chance < 1 else 0
 
     def _change(self, images: Tensor, numbers: Tensor, noise: Tensor) -> Tensor:
-        gates = self._draws - sum(augmentation.draws for augmentation in self.augmentations)
-        sizes = [gates, *(augmentation.draws for augmentation in self.augmentations)]
+        sizes = [self._gates, *(augmentation.draws for augmentation in self.augmentations)]
         chosen, *parts = numbers.to(images).split(sizes, dim=1)
         for place, (augmentation, part) in enumerate(zip(self.augmentations, parts, strict=True)):
             changed = augmentation.apply(images, part)
-            if gates:
+            if self._gates:
                 changed = torch.where(chosen[:, place, None, None, None] < self.chance, changed, images)
             images = changed
         return images + self.std * noise.to(images) if len(noise) else images

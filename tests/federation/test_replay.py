@@ -37,9 +37,10 @@ def test_the_same_request_gets_the_same_answer(path: Path) -> None:
         replace(REQUEST, discriminator_steps=2),
         replace(REQUEST, arrays={"generator/a": np.full((2, 3), 1.0000001, dtype=np.float32)}),
         replace(REQUEST, arrays={"generator/a": np.ones((3, 2), dtype=np.float32)}),
+        replace(REQUEST, augmentation_chance=0.5),
         EmbedRequest("run", 60, 0),
     ],
-    ids=["run", "round", "steps", "rate", "weights", "shape", "kind"],
+    ids=["run", "round", "steps", "rate", "weights", "shape", "chance", "kind"],
 )
 def test_any_other_request_gets_none(path: Path, other: TrainRequest | EmbedRequest) -> None:
     remember(path, REQUEST, RELEASE)

@@ -95,7 +95,7 @@ class Child:
         """
         if not self._others_ended:
             self._others_ended = True  # later the group's number may be somebody else's
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # nobody is left, or on some systems only the dead
                 os.killpg(self.pid, signal.SIGKILL)
 
 

@@ -17,7 +17,7 @@ DEFAULT_COMPONENTS = 10
 TEXTURE = 0.3
 """Standard deviation of the texture at first: chosen on the training part of Fashion-MNIST, a public benchmark."""
 REFINED_TEXTURE = 0.2
-"""The same once convolutions have their part: chosen there too, for accuracy against Frechet distance."""
+"""The same once convolutions have their part: chosen for accuracy against Frechet distance (docs/warm-start.md)."""
 
 _FALL_OFF = 4.0
 _STEEPNESS = 20.0
@@ -107,10 +107,9 @@ class MixtureGenerator(nn.Module):
 @torch.no_grad()
 def begin_refinement(generator: nn.Module) -> list[nn.Parameter]:
     """Put the convolutions in the place of the plain texture and return their parameters; ValueError without any."""
-    if not isinstance(generator, MixtureGenerator):
-        raise ValueError("only a mixture generator can be refined")
-    generator.texture.zero_()
-    return list(generator.refiner.parameters())
+    mixture = _refinable(generator)
+    mixture.texture.zero_()
+    return list(mixture.refiner.parameters())
 
 
 @torch.no_grad()
@@ -119,9 +118,13 @@ def end_refinement(generator: nn.Module) -> None:
 
     Taught together with it they would smooth what it covers.
     """
+    _refinable(generator).texture.fill_(REFINED_TEXTURE)
+
+
+def _refinable(generator: nn.Module) -> MixtureGenerator:
     if not isinstance(generator, MixtureGenerator):
         raise ValueError("only a mixture generator can be refined")
-    generator.texture.fill_(REFINED_TEXTURE)
+    return generator
 
 
 def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:
