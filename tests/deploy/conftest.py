@@ -65,6 +65,17 @@ def wait_until(done: Callable[[], Any], seconds: float, what: str) -> Any:
     pytest.fail(f"waited {seconds:g} s for {what}")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let federations that may take longest begin first, so that several workers end at about the same time."""
+
+    def patience(item: pytest.Item) -> float:
+        timeout = item.get_closest_marker("timeout") if item.get_closest_marker("deployed") else None
+        return -float(timeout.args[0]) if timeout else 0.0
+
+    items.sort(key=patience)
+
+
 class Federation:
     """One federation in `root`; every process that it starts is ended by `close`."""
 

@@ -12,7 +12,7 @@ from misbehaving import REPEATS, SECRET, SENDS, held
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.deployed, pytest.mark.timeout(900)]
 
 Faults = dict[int, dict[str, tuple[str, str]]]
 """What clients do in a round, and what is said of it."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.deployed, pytest.mark.timeout(400)]
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.toml"
 CLOSE = 0.05

@@ -21,7 +21,7 @@ from misbehaving import held
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.deployed, pytest.mark.timeout(600)]
 
 VAULT_PHASES = {
     1: ("holds before the charge", "before-1"),
@@ -97,19 +97,30 @@ def test_a_vault_that_is_killed_at_rest_pays_nothing(federation: Callable[..., A
     assert_paid(fed, 5, {})
 
 
-def test_a_node_that_is_killed_is_taken_back_and_its_round_asked_again(federation: Callable[..., Any]) -> None:
-    fed = begin(federation, 5)
+@pytest.mark.timeout(1200)  # a SuperLink takes a node for lost only after a minute
+@pytest.mark.parametrize("busy", ["vault", "server"])
+def test_a_node_that_is_killed_is_taken_back_and_its_round_asked_again(
+    federation: Callable[..., Any], busy: str
+) -> None:
+    rounds = 3 if busy == "vault" else 5
+    fed = begin(federation, rounds)
+    if busy == "server":
+        fed.misbehave(0, {})
     fed.start_server()
-    for _, name in VAULT_PHASES.values():
-        at(fed, fed.root / "client-00000", name, lambda: kill(fed.health(0)["node"]["pid"]))
-    for name in SERVER_PHASES.values():
-        at(fed, fed.root, name, lambda: kill(fed.health(0)["node"]["pid"]))
+    site = fed.root / "client-00000"
+    if busy == "vault":
+        holds = [(site, name) for _, name in VAULT_PHASES.values()]
+    else:
+        holds = [(fed.root, name) for name in SERVER_PHASES.values()]
+    for folder, name in holds:
+        at(fed, folder, name, lambda: kill(fed.health(0)["node"]["pid"]))
     fed.finish(timeout=600)
-    assert fed.health(0)["node"]["restarts"] >= 5
-    assert_paid(fed, 5, {})
+    assert fed.health(0)["node"]["restarts"] >= len(holds)
+    assert_paid(fed, rounds, {})
 
 
-@pytest.mark.parametrize("what", ["server", "superlink"])
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("what", ["superlink", "server"])
 def test_a_server_that_is_killed_goes_on_and_nobody_pays_twice(federation: Callable[..., Any], what: str) -> None:
     fed = begin(federation, 5)
     name, server = "server", fed.start_server()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.deployed, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 ALONE = """
