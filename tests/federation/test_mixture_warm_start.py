@@ -341,7 +341,9 @@ def test_server_and_vaults_see_the_same_cells_and_rounding_counts_as_noise(
         charged = math.sqrt(sum(release.noise_std**2 for release in released[stage]))
         rounding = sums.numpy() - sum(release.arrays["embedding"].astype(np.float64) for release in released[stage])
         assert (compression == "none") == (np.abs(rounding).max() == 0)
-        assert noise_std**2 - charged**2 == pytest.approx(float(np.square(rounding).mean()), rel=0.4, abs=1e-9)
+        wanted = float(np.square(rounding).mean())
+        spread = 3.8 / math.sqrt(rounding.size)  # of `wanted` in float16, seen over ten runs; int8's is smaller
+        assert noise_std**2 - charged**2 == pytest.approx(wanted, rel=5 * spread, abs=1e-9)
 
 
 @pytest.mark.parametrize("compression", ["none", "float16", "int8"])
