@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.deployed, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.toml"
 CLOSE = 0.05
@@ -18,6 +18,7 @@ CLOSE = 0.05
 and 0.931, a deviation of 0.008, so that this is more than four deviations of a difference."""
 
 
+@pytest.mark.deployed
 @pytest.mark.privacy
 def test_a_federation_finishes_and_has_budget_and_accuracy_of_its_simulation(federation: Callable[..., Any]) -> None:
     size = ("partition.clients=3", "federation.rounds=2", "training.warm_start_steps=600")
@@ -66,8 +67,12 @@ def accuracy(fed: Any, run: Path) -> float:
 
 @pytest.mark.parametrize(
     "settings",
-    [(), ("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'")],
-    ids=["fedgan", "images and int8"],
+    [
+        pytest.param((), marks=pytest.mark.deployed, id="fedgan"),
+        pytest.param(  # CI runs this one too, where there is no network: test_no_network.py
+            ("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'"), id="images_and_int8"
+        ),
+    ],
 )
 def test_without_privacy_the_generator_is_that_of_the_simulation(
     federation: Callable[..., Any], settings: tuple[str, ...]

@@ -77,24 +77,15 @@ def assert_paid(fed: Any, rounds: int, twice: dict[int, set[int]]) -> None:
 
 @pytest.mark.privacy
 def test_a_vault_that_is_killed_pays_twice_only_for_what_it_lost(federation: Callable[..., Any]) -> None:
-    fed = begin(federation, 3)
-    site = fed.root / "client-00000"
-    fed.start_server()
-    for _, name in VAULT_PHASES.values():
-        at(fed, site, name, lambda: kill(fed.health(0)["vault"]["pid"]))
-    fed.finish(timeout=300)
-    assert fed.health(0)["vault"]["restarts"] == 3
-    assert_paid(fed, 3, {2: {0}})  # charged, computed in part, and lost
-
-
-def test_a_vault_that_is_killed_at_rest_pays_nothing(federation: Callable[..., Any]) -> None:
     fed = begin(federation, 5)
-    fed.misbehave(0, {})
     fed.start_server()
-    for name in SERVER_PHASES.values():
-        at(fed, fed.root, name, lambda: kill(fed.health(0)["vault"]["pid"]))
+    holds = [(fed.root / "client-00000", name) for _, name in VAULT_PHASES.values()]
+    holds += [(fed.root, name) for name in SERVER_PHASES.values()]
+    for folder, name in holds:
+        at(fed, folder, name, lambda: kill(fed.health(0)["vault"]["pid"]))
     fed.finish(timeout=300)
-    assert_paid(fed, 5, {})
+    assert fed.health(0)["vault"]["restarts"] == 5
+    assert_paid(fed, 5, {2: {0}})  # charged, computed in part, and lost
 
 
 @pytest.mark.timeout(1200)  # a SuperLink takes a node for lost only after a minute
