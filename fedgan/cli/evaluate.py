@@ -55,7 +55,7 @@ def evaluate(
         document["classes"] = analysis.to_dict()
         texts += class_table(analysis)
         if plot:
-            from fedgan.report import confusion_picture
+            from fedgan.report.confusion_picture import confusion_picture
 
             confusion_picture(analysis, plot)
     if private_reads:

@@ -35,7 +35,7 @@ def explain(
     from fedgan.federation.card import load_generator
     from fedgan.federation.discriminator import load_discriminator
     from fedgan.federation.sites import use_threads
-    from fedgan.report import attribution_picture
+    from fedgan.report.attribution_picture import attribution_picture
 
     if output.suffix != ".png":
         raise UsageError(f"--output {output}: give a name that ends in .png")

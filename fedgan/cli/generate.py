@@ -29,7 +29,7 @@ def generate(
     """Generate images; this reads no private record and costs no budget."""
     from fedgan.evaluation import generate_images
     from fedgan.federation.card import load_generator
-    from fedgan.report import sample_grid
+    from fedgan.report.sample_grid import sample_grid
 
     if output.suffix not in (".png", ".npz", ""):
         raise UsageError(f"--output {output}: give a name that ends in .png or .npz, or a folder without a suffix")

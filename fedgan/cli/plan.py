@@ -118,7 +118,7 @@ def _check_plot(plot: Path, settings: Config) -> None:
 
 def _draw(plot: Path, settings: Config, costs: Forecast) -> None:
     from fedgan.privacy.curve import spacing
-    from fedgan.report import budget_curve
+    from fedgan.report.budget_curve import budget_curve
 
     every = spacing(costs.participations + 1, len({one.planned_events() for one in costs.plans.values()}))
     if every > 1:

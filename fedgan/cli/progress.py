@@ -20,7 +20,7 @@ from fedgan.config import Config
 from fedgan.evaluation import generate_images
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
-from fedgan.report import sample_grid
+from fedgan.report.sample_grid import sample_grid
 from fedgan.runs import RunFolder
 
 _PICTURES = 10

@@ -53,7 +53,7 @@ def simulate(
     from fedgan.federation import simulation
     from fedgan.federation.assessment import assess
     from fedgan.privacy.plan import warnings
-    from fedgan.report import partition_picture
+    from fedgan.report.partition_picture import partition_picture
 
     begun = monotonic()
     with naming_places(RunFolder(path).config if resume else config, [] if resume else overrides or []):
@@ -83,7 +83,7 @@ def _draw_budget(settings: Config, outcome: Outcome) -> None:
     if outcome.budget is None:
         return
     from fedgan.audit.curve import spent_by_round
-    from fedgan.report import budget_curve
+    from fedgan.report.budget_curve import budget_curve
 
     spent = spent_by_round(outcome.ledgers, accountant=settings.privacy.accountant)
     if spent.note:

@@ -14,7 +14,7 @@ from PIL import Image
 from fedgan.audit.budget import audit_budget
 from fedgan.audit.curve import spent_by_round
 from fedgan.config import load_config
-from fedgan.report import budget_curve
+from fedgan.report.budget_curve import budget_curve
 
 
 def overrides(tiny: list[str]) -> list[str]:

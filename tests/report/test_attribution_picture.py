@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fedgan.report import attribution_picture
+from fedgan.report.attribution_picture import attribution_picture
 
 
 def draw(path, pixels, labels=(0,), images=None):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedgan.report import budget_curve, partition_picture
+from fedgan.report.budget_curve import budget_curve
+from fedgan.report.partition_picture import partition_picture
 
 
 def counts(clients, classes, seed=0):

@@ -3,8 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fedgan.report import sample_grid
-from fedgan.report.sample_grid import GAP, PAPER, READABLE
+from fedgan.report.sample_grid import GAP, PAPER, READABLE, sample_grid
 
 
 def read(path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
-from opacus.grad_sample import GradSampleHooks
 from torch import Tensor, nn
 
 from fedgan.errors import UsageError
@@ -17,6 +17,9 @@ from fedgan.privacy.clipping.engine import (
     sample_losses,
     trainable,
 )
+
+if TYPE_CHECKING:
+    from opacus.grad_sample import GradSampleHooks
 
 
 @ENGINES.register("opacus")
@@ -63,6 +66,8 @@ def _per_sample_gradients(
 
 
 def _attach(module: nn.Module) -> GradSampleHooks:
+    from opacus.grad_sample import GradSampleHooks  # takes 2 s to load, which every vault and server would pay
+
     try:
         return GradSampleHooks(module, loss_reduction="sum", strict=True)
     except NotImplementedError as error:
