@@ -68,15 +68,14 @@ def accuracy(fed: Any, run: Path) -> float:
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param((), marks=pytest.mark.deployed, id="fedgan"),
-        pytest.param(  # CI runs this one too, where there is no network: test_no_network.py
-            ("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'"), id="images_and_int8"
-        ),
+        pytest.param((), id="fedgan"),
+        pytest.param(("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'"), id="images_and_int8"),
     ],
 )
 def test_without_privacy_the_generator_is_that_of_the_simulation(
     federation: Callable[..., Any], settings: tuple[str, ...]
 ) -> None:
+    """CI runs these where there is no network: test_no_network.py."""
     fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'", *settings)
     for index in range(2):
         fed.start_client(index)

@@ -23,8 +23,6 @@ from fedgan.federation.simulation import Outcome
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder
 
-pytestmark = pytest.mark.privacy
-
 MakeConfig = Callable[..., Config]
 Run = Callable[..., Outcome]
 
@@ -110,7 +108,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("level", ["none", "record"])
+@pytest.mark.parametrize("level", ["none", pytest.param("record", marks=pytest.mark.privacy)])
 def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level: str) -> None:
     config = tiny_config(f"privacy.level='{level}'", "federation.rounds=30", "evaluation.count=200")
     (tmp_path / "run.toml").write_text(to_toml(config))
