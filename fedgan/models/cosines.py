@@ -10,6 +10,8 @@ from torch import Tensor
 MOST_COSINES = 14
 """Cosines a side that images are described by: classifiers of small images use little beyond them."""
 
+_FALL_OFF = 4.0
+
 
 def orthonormal_cosines(length: int, count: int) -> Tensor:
     """Return the lowest `count` <= `length` vectors of the orthonormal DCT-II (count, length) float64.
@@ -29,3 +31,9 @@ def low_cosines(height: int, width: int) -> tuple[Tensor, Tensor]:
     sides = (orthonormal_cosines(side, min(MOST_COSINES, side)) for side in (height, width))
     rows, columns = sides
     return rows, columns
+
+
+def falling_spectrum(rows: int, columns: int) -> Tensor:
+    """Return how the cosine coefficients of natural images fall off: 1 / (1 + (i^2 + j^2) / 16), (rows, columns)."""
+    squares = torch.arange(rows)[:, None] ** 2 + torch.arange(columns) ** 2
+    return 1.0 / (1.0 + squares / _FALL_OFF**2)

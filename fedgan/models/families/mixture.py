@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fedgan.errors import bad_value
-from fedgan.models.cosines import low_cosines
+from fedgan.models.cosines import falling_spectrum, low_cosines
 from fedgan.models.families.mlp import MlpDiscriminator
 from fedgan.models.families.refiner import Refiner
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
@@ -19,7 +19,6 @@ TEXTURE = 0.3
 REFINED_TEXTURE = 0.2
 """The same once convolutions have their part: chosen for accuracy against Frechet distance (docs/warm-start.md)."""
 
-_FALL_OFF = 4.0
 _STEEPNESS = 20.0
 
 
@@ -56,7 +55,7 @@ class MixtureGenerator(nn.Module):
         self.latent_dim, self.num_classes, self.image_shape = latent_dim, num_classes, image_shape
         components = width or DEFAULT_COMPONENTS
         rows, columns = (cosines.float() for cosines in low_cosines(*image_shape[1:]))
-        scale = _prior(len(rows), len(columns)).expand(image_shape[0], -1, -1).flatten()
+        scale = falling_spectrum(len(rows), len(columns)).expand(image_shape[0], -1, -1).flatten()
         scale = scale * sqrt(image_shape[1] * image_shape[2]) / 4
         self.means = nn.Parameter(torch.randn(num_classes, components, len(scale)) * scale)
         factors = torch.randn(num_classes, components, latent_dim - 1, len(scale)) * scale
@@ -130,12 +129,6 @@ def _refinable(generator: nn.Module) -> MixtureGenerator:
 def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:
     """Return the discriminator of `mlp` at its default size, as `width` counts the generator's components."""
     return MlpDiscriminator(num_classes=num_classes, image_shape=image_shape, width=0)
-
-
-def _prior(rows: int, columns: int) -> Tensor:
-    """Return how the spectra of images fall off, (rows, columns)."""
-    squares = torch.arange(rows)[:, None] ** 2 + torch.arange(columns) ** 2
-    return 1.0 / (1.0 + squares / _FALL_OFF**2)
 
 
 MODELS.register("mixture")(ModelFamily(generator=MixtureGenerator, discriminator=mixture_discriminator))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from fedgan.models.cosines import falling_spectrum
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 
 DEFAULT_WIDTH = 512
 _MAX_COSINES = 20
-_PRIOR_SCALE = 4.0
 
 
 class MlpGenerator(nn.Module):
@@ -53,7 +53,7 @@ class MlpGenerator(nn.Module):
         # The bases follow from the image shape, so they are no part of the state dict.
         self.register_buffer("rows", vertical, persistent=False)
         self.register_buffer("columns", horizontal, persistent=False)
-        self.register_buffer("prior", _prior(len(vertical), len(horizontal)), persistent=False)
+        self.register_buffer("prior", falling_spectrum(len(vertical), len(horizontal)), persistent=False)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1] from latents (N, latent_dim) and labels (N,) int64."""
@@ -127,12 +127,6 @@ def _cosines(length: int) -> Tensor:
     basis = torch.cos(pi * order[:, None] * position) * sqrt(2.0)
     basis[0] = 1.0
     return basis.float()
-
-
-def _prior(rows: int, columns: int) -> Tensor:
-    """Return the scale (rows, columns) of each coefficient."""
-    squares = torch.arange(rows)[:, None] ** 2 + torch.arange(columns) ** 2
-    return 1.0 / (1.0 + squares / _PRIOR_SCALE**2)
 
 
 MODELS.register("mlp")(ModelFamily(generator=MlpGenerator, discriminator=MlpDiscriminator))

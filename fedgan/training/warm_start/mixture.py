@@ -8,6 +8,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from fedgan.models.cosines import falling_spectrum, low_cosines
 from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.training.warm_start.components import component_factors
 from fedgan.training.warm_start.moments import Cells, LocalMoments
@@ -24,6 +25,11 @@ _RESOLUTION = 0.0042
 """Noise of a cell's moments over its records at which more cells blur more than they show. Like the other constants
 here it was chosen on the training part of Fashion-MNIST, a public benchmark."""
 
+_SHOWN = 6.5
+"""Prior variance of a coefficient from which on its spread shows, over the noise of a class's moments over its records;
+chosen there too."""
+_FEWEST_COSINES = 4
+
 _NARROWEST = 0.01
 """The smallest radius of a class over the largest, so that none is rounded to 0 on its way."""
 
@@ -34,11 +40,11 @@ _SPREAD = 0.9
 class MixtureFit:
     """The server's side of the warm start by local moments.
 
-    Stage 0 releases class means, stage 1 second moments about them, from which each class gets coordinates: the
-    directions of its spread that stand out of the noise. Each class is then divided into cells, as many as the noise
-    allows and the generator has components, at first about random centres; the stages between move the centres to the
-    means of their cells (Lloyd's algorithm), and the last one releases mean and second moments of every cell, for the
-    components.
+    Stage 0 releases class means, stage 1 second moments about them, of as many of the lowest cosines as the noise
+    allows, from which each class gets coordinates: the directions of its spread that stand out of the noise. Each class
+    is then divided into cells, as many as the noise allows and the generator has components, at first about random
+    centres; the stages between move the centres to the means of their cells (Lloyd's algorithm), and the last one
+    releases mean and second moments of every cell, for the components.
     Nothing here reads a record, so the noise of the releases is all that privacy needs.
 
     Args:
@@ -107,7 +113,7 @@ class MixtureFit:
         readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
         self._cells = self._seen()
         if self.stage == 0:
-            self._cells = self._about_the_means(readings)
+            self._cells = self._about_the_means(readings, noise_std)
         elif self.stage == 1:
             self._cells = self._in_coordinates(readings, noise_std)
         elif self.stage < self._stages - 1:
@@ -119,10 +125,28 @@ class MixtureFit:
     def _seen(self) -> Cells:
         return Cells(**self._as_seen(self.arrays()))
 
-    def _about_the_means(self, readings: Readings) -> Cells:
+    def _about_the_means(self, readings: Readings, noise_std: float) -> Cells:
         origins = (readings.means[:, 0] * self._largest).float()
         radii = torch.full_like(self._cells.radii, _SPREAD_RADIUS * self._largest)
-        return Cells(origins, self._cells.bases, self._cells.centres, radii)
+        chosen = self._cosines(self._next_noise(noise_std, 1) / _records(readings))
+        if len(chosen) == origins.shape[1]:
+            return Cells(origins, self._cells.bases, self._cells.centres, radii)
+        bases = torch.eye(origins.shape[1])[chosen].repeat(len(origins), 1, 1)
+        return Cells(origins, bases, torch.zeros(len(origins), 1, len(chosen)), radii)
+
+    def _cosines(self, noise: float) -> Tensor:
+        """Return the coefficients whose spread can be told from `noise`, of a class's moments over its records."""
+        shape = self._generator.image_shape
+        rows, columns = (len(cosines) for cosines in low_cosines(*shape[1:]))
+        most = max(rows, columns)
+        variances = falling_spectrum(most, 1)[:, 0].square()
+        count = max(_FEWEST_COSINES, int((variances >= _SHOWN * noise).sum()))
+        low = (torch.arange(rows)[:, None] < count) & (torch.arange(columns) < count)
+        return low.expand(shape[0], -1, -1).flatten().nonzero()[:, 0]
+
+    def _next_noise(self, noise_std: float, stage: int) -> float:
+        """Return the deviation of the noise that release `stage` will have if this stage's has `noise_std`."""
+        return noise_std * sqrt(self._shares[self.stage] / self._shares[stage])
 
     def _in_coordinates(self, readings: Readings, noise_std: float) -> Cells:
         covariances, noise = readings.covariances[:, 0], readings.product_noise[:, 0]
@@ -147,17 +171,21 @@ class MixtureFit:
         centres = centres * _SPREAD * (values.sqrt() / totals[:, None])[:, None]
         return Cells(
             origins=self._cells.origins,
-            bases=torch.stack([vectors[:count] for _, vectors in spectra]).float(),
+            bases=self._in_coefficients(torch.stack([vectors[:count] for _, vectors in spectra])),
             centres=centres.float(),
             radii=(totals.clamp(min=_NARROWEST * float(totals.max())) * _SPREAD_RADIUS * self._largest).float(),
         )
 
+    def _in_coefficients(self, vectors: Tensor) -> Tensor:
+        """Return `vectors` (classes, count, coordinates of this stage) in coefficients, float32."""
+        bases = self._cells.bases
+        return (vectors @ bases.double() if len(bases) else vectors).float()
+
     def _cell_count(self, readings: Readings, noise_std: float) -> int:
         """Return the cells of a class: fewer where the last release will be noisier."""
         components = self._generator.means.shape[1]
-        last = noise_std * sqrt(self._shares[self.stage] / self._shares[-1])
-        records = float(readings.counts.sum()) / len(readings.counts)
-        resolved = components if last == 0 else int(min(components, _RESOLUTION * records / last))
+        last = self._next_noise(noise_std, -1)
+        resolved = components if last == 0 else int(min(components, _RESOLUTION * _records(readings) / last))
         return min(components, max(_FEWEST_CELLS, resolved))
 
     def _move_centres(self, readings: Readings) -> None:
@@ -185,6 +213,11 @@ class MixtureFit:
         filled = torch.cat([torch.arange(weights.shape[1]), unused])  # a component without a cell copies the first
         weights = torch.cat([weights, weights.new_zeros(len(weights), len(unused))], dim=1)
         self._generator.set_components(weights.float(), means[:, filled].float(), factors[:, filled].float())
+
+
+def _records(readings: Readings) -> float:
+    """Return how many records a class has, on average."""
+    return float(readings.counts.sum()) / len(readings.counts)
 
 
 def most_numbers(generator: MixtureGenerator, stages: int) -> list[int]:

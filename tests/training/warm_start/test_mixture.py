@@ -137,6 +137,18 @@ def test_more_noise_makes_fewer_cells() -> None:
     assert counts == [6, 4, 3]
 
 
+def test_more_noise_makes_fewer_cosines_and_leaves_the_lowest() -> None:
+    records = two_kinds(500)
+    cells = [fitted(records, noise_std, stop=1).arrays() for noise_std in (0.0, 10.0, 1e4)]
+    assert [one["centres"].shape[2] for one in cells] == [64, 36, 16]
+    assert cells[0]["bases"].numel() == 0
+    lowest = [8 * row + column for row in range(4) for column in range(4)]
+    assert torch.equal(cells[2]["bases"], torch.eye(64)[lowest].expand(2, -1, -1))
+    directions = fitted(records, 1e4, stop=2).arrays()["bases"]
+    assert directions[..., lowest].norm(dim=2) == pytest.approx(1.0, abs=1e-5)
+    assert directions.norm(dim=2) == pytest.approx(1.0, abs=1e-5)
+
+
 def test_releases_are_no_larger_than_foretold() -> None:
     fit, records, numbers = new_fit(generator()), two_kinds(200), []
     while not fit.done:
