@@ -18,6 +18,7 @@ BASELINE_TIMEOUT = 600.0
 
 LIBRARIES = (
     "torch",
+    "torch._dynamo",
     "opacus.grad_sample",
     "flwr.app",
     "flwr.clientapp",
@@ -28,6 +29,8 @@ LIBRARIES = (
     "safetensors.numpy",
     "scipy.stats",
     "hypothesis",
+    "matplotlib.figure",
+    "sklearn.datasets",
 )
 """What the tests import and what takes long."""
 
