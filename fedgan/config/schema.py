@@ -118,6 +118,13 @@ class Training(Table):
     warm_start_steps: PositiveCount = 1500
     warm_start_batch_size: PositiveCount = 500
     warm_start_learning_rate: Positive = 2e-3
+    public_data: str = ""
+    """Source of images (a name as in `data.name`) that are public: the generator is fitted to them first, free of
+    charge and whatever their labels say. The card names them. "" for none."""
+    public_root: str = ""
+    """Where they lie; "" for `data.root`."""
+    public_steps: PositiveCount = 1500
+    """Steps of that fit."""
     class_counts: Literal["released", "uniform"] = "released"
     """"uniform" declares publicly that classes are balanced; "released" estimates them from the noisy embedding."""
     anchor_weight: NotNegative = 0.0

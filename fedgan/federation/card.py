@@ -15,6 +15,7 @@ from fedgan import __version__
 from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
 from fedgan.errors import IntegrityError, UsageError, WriteError
+from fedgan.federation.public_start import public_data_of
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
 from fedgan.models import build_generator
@@ -61,6 +62,7 @@ def save_generator(
         "accountant": config.privacy.accountant if private else None,
         "image_shape": list(module.image_shape),  # type: ignore[arg-type]
         "num_classes": module.num_classes,
+        "public_data": public_data_of(config),
         "ledger_heads": heads,
         "ledger_faults": ledger_faults,
         "sha256": sha256(content).hexdigest(),

@@ -69,11 +69,11 @@ def check_combination(
         )
 
 
-def check_warm_start(*, warm_start: str, model: str, anchor_weight: float) -> None:
-    """Raise UsageError, with the reason, where the warm start "mixture" does not go with the generator.
+def check_warm_start(*, warm_start: str, model: str, anchor_weight: float, public_data: str) -> None:
+    """Raise UsageError, with the reason, where the warm start "mixture" does not go with other settings.
 
     Args:
-        warm_start, anchor_weight: of table `training`.
+        warm_start, anchor_weight, public_data: of table `training`.
         model: `model.name`.
     """
     if warm_start == "mixture" and model != "mixture":
@@ -87,6 +87,12 @@ def check_warm_start(*, warm_start: str, model: str, anchor_weight: float) -> No
             f"training.anchor_weight = {anchor_weight:g} does not go with training.warm_start = 'mixture', which has "
             "no mean embedding to be anchored to: give 0",
             "training.anchor_weight",
+        )
+    if warm_start == "mixture" and public_data:
+        raise UsageError(
+            f"training.public_data = {public_data!r} does not go with training.warm_start = 'mixture', which sets the "
+            "components whatever they were: give '' or training.warm_start = 'mean_embedding'",
+            "training.public_data",
         )
 
 

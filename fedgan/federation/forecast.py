@@ -154,6 +154,8 @@ def _expected_seconds(config: Config, gan: Gan, *, records: int) -> float:
     """Extrapolate from a few steps of each kind on random images."""
     federation, training = config.federation, config.training
     seconds = 0.0
+    if training.public_data:
+        seconds += _fit_step_seconds(config, gan) * training.public_steps
     if training.warm_start == "mean_embedding":
         seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
     elif training.warm_start == "mixture":

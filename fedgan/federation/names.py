@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fedgan.config import Config
-from fedgan.data import SKEWS
-from fedgan.errors import UsageError, bad_value
+from fedgan.data import DATASETS, SKEWS
+from fedgan.errors import UsageError, bad_value, unknown_name
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
@@ -34,6 +34,8 @@ def check_names(config: Config) -> None:
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
+    if (public := config.training.public_data) and public not in DATASETS.names():
+        raise unknown_name("training.public_data", public, DATASETS.names())
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":
         check_clipping_engine(
@@ -70,6 +72,7 @@ def check_names(config: Config) -> None:
         warm_start=config.training.warm_start,
         model=config.model.name,
         anchor_weight=config.training.anchor_weight,
+        public_data=config.training.public_data,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

@@ -17,6 +17,7 @@ from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, sav
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.meeting import last_ledgers, meet
 from fedgan.federation.observers import Observer
+from fedgan.federation.public_start import pretrain
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
@@ -70,6 +71,8 @@ def run_server(
         _LOGGER.info("resumed after round %d", server.round)
     else:
         folder.keep_metrics_until(-1)
+        pretrain(server.gan, config)
+        server.average.update(server.gan.generator, 0.0)
         save_checkpoint(server, folder.checkpoints, heads)
     copies = terms.copies if is_private(config) else None
     strategy = GanStrategy(

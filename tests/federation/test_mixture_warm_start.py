@@ -268,10 +268,12 @@ def test_a_trusted_server_adds_the_noise_of_each_release(
 
 def test_what_does_not_go_together_is_said() -> None:
     with pytest.raises(UsageError, match=r"model\.name = 'mlp'"):
-        check_warm_start(warm_start="mixture", model="mlp", anchor_weight=0.0)
+        check_warm_start(warm_start="mixture", model="mlp", anchor_weight=0.0, public_data="")
     with pytest.raises(UsageError, match=r"training\.anchor_weight = 1"):
-        check_warm_start(warm_start="mixture", model="mixture", anchor_weight=1.0)
-    check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0)
+        check_warm_start(warm_start="mixture", model="mixture", anchor_weight=1.0, public_data="")
+    with pytest.raises(UsageError, match=r"training\.public_data"):
+        check_warm_start(warm_start="mixture", model="mixture", anchor_weight=0.0, public_data="mnist")
+    check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0, public_data="mnist")
 
 
 @pytest.mark.parametrize(("compression", "smaller"), [("none", 1.0), ("float16", 2.0), ("int8", 3.9)])

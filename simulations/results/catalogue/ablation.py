@@ -43,6 +43,7 @@ TABLE = Table(
             *_ALONE,
             "training.warm_start_family=convolutions",
         ),
+        _row("public-data", "the MLP, pre-trained on MNIST as public data", *_ALONE, "training.public_data=mnist"),
         _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
         _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
         _row("r1", "penalty R1", *_ROUNDS, "loss.penalty=r1"),
