@@ -262,7 +262,7 @@ def test_an_answer_far_larger_than_its_request_is_not_read(
     request = train_request(config)
     assert serve(config).train(request).arrays.keys() == request.arrays.keys()
     monkeypatch.setattr(remote, "_ROOM_BYTES", -len(encode(request)))  # room for the request's own size alone
-    grown = {name: np.tile(array, 2) for name, array in request.arrays.items()}
+    grown = {name: np.tile(array, 4) for name, array in request.arrays.items()}
     monkeypatch.setattr(SiteVaults, "train", lambda *_: Release("00000", 1, grown))
     assert refused(lambda: serve(config).train(request)) == Refusal.FAILED
 
