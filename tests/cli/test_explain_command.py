@@ -59,11 +59,12 @@ def test_the_discriminator_is_the_last_checkpoints(run: Path) -> None:
     saved = load_file(run / "checkpoints" / "round-00002.safetensors")
     assert rounds == 2
     assert not any(parameter.requires_grad for parameter in module.parameters()) and not module.training
-    for name, tensor in module.state_dict().items():
+    before = load_file(run / "checkpoints" / "round-00001.safetensors")
+    state = module.state_dict()
+    for name, tensor in state.items():
         assert torch.equal(tensor, saved[f"discriminator/{name}"])
-        assert not torch.equal(
-            tensor, load_file(run / "checkpoints" / "round-00001.safetensors")[f"discriminator/{name}"]
-        )
+    # All of them at once: Adam's first steps are of one size, so a single number can come back to where it was.
+    assert not all(torch.equal(tensor, before[f"discriminator/{name}"]) for name, tensor in state.items())
 
 
 @pytest.mark.privacy
