@@ -75,7 +75,7 @@ def accuracy(fed: Any, run: Path) -> float:
 def test_without_privacy_the_generator_is_that_of_the_simulation(
     federation: Callable[..., Any], settings: tuple[str, ...]
 ) -> None:
-    """CI runs these where there is no network: test_no_network.py."""
+    """CI runs the first where there is no network: test_no_network.py."""
     fed = federation("partition.clients=2", "federation.rounds=2", "privacy.level='none'", *settings)
     for index in range(2):
         fed.start_client(index)

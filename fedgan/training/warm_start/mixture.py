@@ -8,7 +8,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from fedgan.models.cosines import falling_spectrum, low_cosines
+from fedgan.models.cosines import MOST_COSINES, falling_spectrum
 from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.training.warm_start.components import component_factors
 from fedgan.training.warm_start.moments import Cells, LocalMoments
@@ -137,9 +137,8 @@ class MixtureFit:
     def _cosines(self, noise: float) -> Tensor:
         """Return the coefficients whose spread can be told from `noise`, of a class's moments over its records."""
         shape = self._generator.image_shape
-        rows, columns = (len(cosines) for cosines in low_cosines(*shape[1:]))
-        most = max(rows, columns)
-        variances = falling_spectrum(most, 1)[:, 0].square()
+        rows, columns = (min(MOST_COSINES, side) for side in shape[1:])
+        variances = falling_spectrum(max(rows, columns), 1)[:, 0].square()
         count = max(_FEWEST_COSINES, int((variances >= _SHOWN * noise).sum()))
         low = (torch.arange(rows)[:, None] < count) & (torch.arange(columns) < count)
         return low.expand(shape[0], -1, -1).flatten().nonzero()[:, 0]

@@ -13,6 +13,7 @@ from fedgan.models.cosines import low_cosines
 
 _SCALES = {1: (0.3, sqrt(1 - 0.3**2), 0.0), 2: (0.25, 0.25, sqrt(1 - 2 * 0.25**2))}
 _MARGIN = 1e-6
+_COORDINATES_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,9 @@ class LocalMoments:
         labels = labels.cpu()
         coordinates = _coefficients(images.cpu(), self._rows, self._columns) - origins[labels]
         if len(bases):
-            coordinates = (bases[labels] * coordinates[:, None]).sum(2)  # no matrix product: rows stay independent
+            # No matrix product: rows stay independent. Some coordinates at a time: each has a basis for every record.
+            parts = bases.split(_COORDINATES_AT_A_TIME, dim=1)
+            coordinates = torch.cat([(part[labels] * coordinates[:, None]).sum(2) for part in parts], dim=1)
         coordinates = coordinates / radii[labels, None]
         offsets = torch.nan_to_num(coordinates[:, None] - centres[labels])  # (N, cells, coordinates)
         cell = offsets.square().sum(2).argmin(1)
