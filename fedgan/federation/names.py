@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fedgan.config import Config
-from fedgan.data import DATASETS, SKEWS
-from fedgan.errors import UsageError, bad_value, unknown_name
+from fedgan.data import SKEWS
+from fedgan.errors import UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.assessment import inception_weights
 from fedgan.federation.cohort import cohort_size
 from fedgan.federation.combinations import check_combination, check_warm_start
+from fedgan.federation.public_start import check_public_data
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
 from fedgan.federation.server_setup import assumptions_of
 from fedgan.federation.sites import pick_device
@@ -34,8 +35,7 @@ def check_names(config: Config) -> None:
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
-    if (public := config.training.public_data) and public not in DATASETS.names():
-        raise unknown_name("training.public_data", public, DATASETS.names())
+    check_public_data(config)
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":
         check_clipping_engine(

@@ -8,12 +8,36 @@ from typing import Any
 import torch
 
 from fedgan.config import Config
-from fedgan.data import ImageDataset, load_data
-from fedgan.errors import UsageError, bad_value
+from fedgan.data import DATASETS, ImageDataset, load_data
+from fedgan.errors import UsageError, bad_value, unknown_name
 from fedgan.models import ImageShape
 from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import FAMILIES, EmbeddingTarget, embed, fit_generator
+
+_FILES_OF_ONES_OWN = ("image_folder", "npz")
+"""Sources that are whatever lies at their root; any other name is one data set, wherever it lies."""
+
+
+def check_public_data(config: Config) -> None:
+    """Raise UsageError where the public data have no source, or are the private ones.
+
+    Private records that are fitted to as if they were public would be released without noise and without a charge.
+    """
+    name, private = config.training.public_data, config.data
+    if not name:
+        return
+    if name not in DATASETS.names():
+        raise unknown_name("training.public_data", name, DATASETS.names())
+    if name != private.name:
+        return
+    ours, theirs = (Path(place).expanduser().resolve() for place in (_place(config), private.root))
+    if name not in _FILES_OF_ONES_OWN or ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+        raise UsageError(
+            f"training.public_data = {name!r} names the private data, data.name = {name!r} at {private.root!r}: give "
+            "another source, or '' for none",
+            "training.public_data",
+        )
 
 
 def pretrain(gan: Gan, config: Config) -> None:
@@ -55,7 +79,7 @@ def public_data_of(config: Config) -> dict[str, Any] | None:
 
 
 def _images(config: Config, shape: ImageShape) -> ImageDataset:
-    name, place = config.training.public_data, config.training.public_root or config.data.root
+    name, place = config.training.public_data, _place(config)
     channels, height, width = shape
     if height != width:
         raise bad_value("training.public_data", name, "'' for images that are not square")
@@ -65,3 +89,7 @@ def _images(config: Config, shape: ImageShape) -> ImageDataset:
     except UsageError as error:
         raise UsageError(f"training.public_data = {name!r}, training.public_root = {place!r}: {error}") from error
     return ImageDataset(records.images, torch.zeros_like(records.labels), 1)
+
+
+def _place(config: Config) -> str:
+    return config.training.public_root or config.data.root

@@ -86,6 +86,37 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.privacy
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.name='digits'", "training.public_data='digits'"],
+        ["data.name='digits'", "training.public_data='digits'", "training.public_root='elsewhere'"],
+        ["data.name='mnist'", "data.root='a'", "training.public_data='mnist'", "training.public_root='b'"],
+        ["data.name='npz'", "data.root='a.npz'", "training.public_data='npz'"],
+        ["data.name='npz'", "data.root='a.npz'", "training.public_data='npz'", "training.public_root='b/../a.npz'"],
+        [
+            "data.name='image_folder'",
+            "data.root='a/b'",
+            "training.public_data='image_folder'",
+            "training.public_root='a'",
+        ],
+        [
+            "data.name='image_folder'",
+            "data.root='a'",
+            "training.public_data='image_folder'",
+            "training.public_root='a/b'",
+        ],
+    ],
+)
+def test_private_records_are_not_called_public(
+    tiny_config: MakeConfig, run: Run, tmp_path: Path, settings: list[str]
+) -> None:
+    with pytest.raises(UsageError, match=r"training\.public_data = .* names the private data"):
+        run(tiny_config(*settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -177,4 +177,23 @@ MUTANTS = (
         after="(images.to(torch.float32) / self.images.max() * 2 - 1)",
         killed_by=("tests/data/test_dataset.py::test_batch_does_not_depend_on_the_other_records",),
     ),
+    Mutant(
+        name="private-records-called-public",
+        breaks="what is fitted to as public, without noise or a charge, is not the private data",
+        file="fedgan/federation/public_start.py",
+        before="    if name != private.name:\n",
+        after="    if name != private.name or private.root:\n",
+        killed_by=(
+            "tests/federation/test_public_start.py::test_private_records_are_not_called_public[settings2]",
+            "tests/federation/test_public_start.py::test_private_records_are_not_called_public[settings3]",
+        ),
+    ),
+    Mutant(
+        name="public-data-unnamed",
+        breaks="a card names the public data that its generator was fitted to",
+        file="fedgan/federation/card.py",
+        before='"public_data": public_data_of(config),',
+        after='"public_data": None,',
+        killed_by=("tests/federation/test_public_start.py::test_it_costs_nothing_and_the_card_names_it",),
+    ),
 )
