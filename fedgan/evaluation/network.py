@@ -28,15 +28,16 @@ def build_cnn(image_shape: tuple[int, int, int], num_classes: int, seed: int) ->
         torch.manual_seed(seed)
         features = nn.Sequential(
             nn.Conv2d(channels, 32, 3, stride=stride, padding=1),
+            nn.MaxPool2d(2),  # before the rectifier, which gives the same for a quarter of the work
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Flatten(),
         )
         size = features(torch.zeros(1, channels, height, width)).shape[1]
-        return nn.Sequential(features, nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, num_classes))
+        network = nn.Sequential(features, nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, num_classes))
+        return network.to(memory_format=torch.channels_last)
 
 
 def build_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Sequential:

@@ -16,8 +16,12 @@ from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 DEFAULT_COMPONENTS = 10
 TEXTURE = 0.3
 """Standard deviation of the texture at first: chosen on the training part of Fashion-MNIST, a public benchmark."""
-REFINED_TEXTURE = 0.2
+REFINED_TEXTURE = 0.1
 """The same once convolutions have their part: chosen for accuracy against Frechet distance (docs/warm-start.md)."""
+SHADING = 0.25
+"""Standard deviation of the logarithm of the shading: chosen there too."""
+SHADES = 10
+"""Cosines a side that the shading is made of."""
 
 _STEEPNESS = 20.0
 
@@ -27,11 +31,13 @@ class MixtureGenerator(nn.Module):
 
     The first latent picks a component of the class, with the probability that the component has; the others are
     multiplied with that component's factors and added to its mean. The sum is the coefficients of the image's lowest
-    cosines, min(14, H) by min(14, W) a channel. What few factors leave out of a class's spread comes as texture, the
-    analyser's own noise term: the sine of fixed steep functions of the latents, which looks like white noise. Without
-    it a classifier takes smoothness for a sign. Convolutions taught edges and textures (`Refiner`) take most of its
-    place. Pixels are cut off at -1 and 1. Means, factors, the size of the texture and the convolutions are parameters,
-    so an adversary's gradient reaches them; the components' weights stay as the warm start sets them, at first equal.
+    cosines, min(14, H) by min(14, W) a channel. What few factors leave out of a class's spread comes as noise: sines
+    of fixed steep functions of the latents, which look random. Some of it is texture, the analyser's own noise term,
+    without which a classifier takes smoothness for a sign; convolutions taught edges and textures (`Refiner`) take most
+    of its place. Some is shading: brightness above black, (pixel + 1) / 2, times the exponential of a sum of the
+    lowest 10 by 10 cosines, as light falls on things. Pixels are cut off at -1 and 1. Means, factors, the sizes of
+    texture and shading and the convolutions are parameters, so an adversary's gradient reaches them; the components'
+    weights stay as the warm start sets them, at first equal.
 
     Args:
         latent_dim: length of a latent vector, at least 2.
@@ -47,6 +53,7 @@ class MixtureGenerator(nn.Module):
     columns: Tensor
     cumulative: Tensor
     phases: Tensor
+    shade_phases: Tensor
 
     def __init__(self, *, latent_dim: int, num_classes: int, image_shape: ImageShape, width: int) -> None:
         super().__init__()
@@ -67,9 +74,11 @@ class MixtureGenerator(nn.Module):
         self.register_buffer("columns", columns, persistent=False)
         self.noise_planes = image_shape[0] + 1
         pixels = self.noise_planes * prod(image_shape[1:])
-        phases = torch.randn(latent_dim, pixels, generator=torch.Generator().manual_seed(0)) * _STEEPNESS
-        self.register_buffer("phases", phases, persistent=False)
+        self.register_buffer("phases", _phases(latent_dim, pixels, seed=0), persistent=False)
         self.texture = nn.Parameter(torch.full((num_classes,), TEXTURE))
+        self.shades = tuple(min(SHADES, side) for side in image_shape[1:])
+        self.register_buffer("shade_phases", _phases(latent_dim, prod(self.shades), seed=1), persistent=False)
+        self.shading = nn.Parameter(torch.full((num_classes,), SHADING))
         self.refiner = Refiner(image_shape[0], self.noise_planes)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -81,12 +90,19 @@ class MixtureGenerator(nn.Module):
         coefficients = self.means[labels, component] + offsets[:, 0]
         planes = coefficients.unflatten(1, (self.image_shape[0], len(self.rows), len(self.columns)))
         images: Tensor = self.rows.t() @ planes @ self.columns
-        noise = sqrt(2.0) * torch.sin(latents @ self.phases.to(latents.dtype))
-        noise = noise.view(len(images), self.noise_planes, *images.shape[2:])
+        noise = _sines(latents, self.phases).view(len(images), self.noise_planes, *images.shape[2:])
         size = self.texture[labels].to(images.dtype)[:, None, None, None]
         added = size * noise[:, : images.shape[1]] + self.refiner(images.clamp(-1.0, 1.0), noise)
-        refined: Tensor = (images + added).clamp(-1.0, 1.0)
-        return refined
+        shaded: Tensor = (images + added + 1.0) * self._shade(latents, labels) - 1.0
+        return shaded.clamp(-1.0, 1.0)
+
+    def _shade(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Return what brightness is multiplied with, (N, 1, H, W), all positive; its logarithm has mean 0."""
+        height, width = self.shades
+        waves = _sines(latents, self.shade_phases).view(len(latents), height, width)
+        logarithm = self.rows[:height].t() @ waves @ self.columns[:width]
+        logarithm = logarithm * sqrt(self.rows.shape[1] * self.columns.shape[1] / (height * width))
+        return (self.shading[labels].to(latents.dtype)[:, None, None] * logarithm)[:, None].exp()
 
     @torch.no_grad()
     def set_components(self, weights: Tensor, means: Tensor, factors: Tensor) -> None:
@@ -105,19 +121,31 @@ class MixtureGenerator(nn.Module):
 
 @torch.no_grad()
 def begin_refinement(generator: nn.Module) -> list[nn.Parameter]:
-    """Put the convolutions in the place of the plain texture and return their parameters; ValueError without any."""
+    """Put the convolutions in the place of texture and shading and return their parameters; ValueError without any."""
     mixture = _refinable(generator)
     mixture.texture.zero_()
+    mixture.shading.zero_()
     return list(mixture.refiner.parameters())
 
 
 @torch.no_grad()
 def end_refinement(generator: nn.Module) -> None:
-    """Lay a thinner texture over what the fitted convolutions make; ValueError without any.
+    """Lay shading and a thinner texture over what the fitted convolutions make; ValueError without any.
 
-    Taught together with it they would smooth what it covers.
+    Taught together with these they would smooth what they cover.
     """
-    _refinable(generator).texture.fill_(REFINED_TEXTURE)
+    mixture = _refinable(generator)
+    mixture.texture.fill_(REFINED_TEXTURE)
+    mixture.shading.fill_(SHADING)
+
+
+def _phases(latent_dim: int, count: int, *, seed: int) -> Tensor:
+    return torch.randn(latent_dim, count, generator=torch.Generator().manual_seed(seed)) * _STEEPNESS
+
+
+def _sines(latents: Tensor, phases: Tensor) -> Tensor:
+    """Return (N, count) numbers of mean square 1 that look random, of latents (N, latent_dim)."""
+    return sqrt(2.0) * torch.sin(latents @ phases.to(latents.dtype))
 
 
 def _refinable(generator: nn.Module) -> MixtureGenerator:
