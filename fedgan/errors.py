@@ -59,6 +59,11 @@ class IntegrityError(FedganError):
     exit_code = 4
 
 
+def one_line(error: Exception) -> str:
+    """Return what `error` says, in one line: the first of several often says the least."""
+    return " ".join(str(error).split())
+
+
 def bad_value(key: str, value: object, accepted: str) -> UsageError:
     """Return the error for `value` of configuration key `key`; `accepted` says what would do."""
     return UsageError(f"{key} = {value!r} is not accepted: give {accepted}", key)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-from fedgan.errors import UsageError, bad_value
+from fedgan.errors import UsageError, bad_value, one_line
 
 
 def require_root(root: Path | None, layout: str) -> Path:
@@ -34,5 +34,4 @@ def torchvision_errors(root: Path, layout: str) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         if made:
             rmtree(made[-1], ignore_errors=True)
-        reason = " ".join(str(error).split())
-        raise bad_value("data.root", str(root), f"{layout}; downloading it there failed: {reason}") from error
+        raise bad_value("data.root", str(root), f"{layout}; downloading it there failed: {one_line(error)}") from error

@@ -14,7 +14,7 @@ from torch import nn
 from fedgan import __version__
 from fedgan.audit.guarantee import NEIGHBOURS
 from fedgan.config import Config, config_from_flat, flatten
-from fedgan.errors import IntegrityError, UsageError, WriteError
+from fedgan.errors import IntegrityError, UsageError, WriteError, one_line
 from fedgan.federation.public_start import public_data_of
 from fedgan.federation.server import Server
 from fedgan.files import write_bytes, write_text
@@ -116,7 +116,7 @@ def load_generator(folder: RunFolder) -> tuple[nn.Module, Config]:
         generator, config = _built(card)
         generator.load_state_dict(load_tensors(content))
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{folder.card}: damaged: {str(error).splitlines()[0]}") from None
+        raise IntegrityError(f"{folder.card}: damaged: {one_line(error)}") from None
     return generator.eval().requires_grad_(False).to(torch.device("cpu")), config
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from fedgan.errors import IntegrityError
+from fedgan.errors import IntegrityError, one_line
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.tensors import adam_state, load_adam_state
@@ -147,7 +147,7 @@ def _read_tensors(weights: Path, digest: str) -> dict[str, Tensor]:
 
 
 def _damaged(weights: Path, error: Exception) -> IntegrityError:
-    return IntegrityError(f"{weights}: damaged checkpoint: {str(error).splitlines()[0]}")
+    return IntegrityError(f"{weights}: damaged checkpoint: {one_line(error)}")
 
 
 def _name(server: Server) -> str:

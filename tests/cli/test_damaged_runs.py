@@ -77,6 +77,11 @@ def test_a_card_that_does_not_fit_the_weights_is_found(
     assert line.startswith(f"{run_copy / 'generator.json'}: damaged: ")
 
 
+def test_what_does_not_fit_is_said(refused: Refused, run_copy: Path) -> None:
+    with_fields(run_copy / "generator.json", config={"model": {"latent_dim": 3}})
+    assert "size mismatch for" in refused("generate", run_copy, "--count", 1, "--output", "never.png", code=4)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"metrics": 3}'])
 def test_broken_earlier_scores_are_found(refused: Refused, run_copy: Path, content: str) -> None:
     (run_copy / "evaluation.json").write_text(content)

@@ -24,7 +24,7 @@ from fedgan.federation.forecast import forecast
 from fedgan.federation.requests import EmbedRequest, Refusal, Release
 from fedgan.federation.sites import Sites
 from fedgan.federation.vault import Vault
-from fedgan.models.families.mixture import REFINED_TEXTURE, TEXTURE
+from fedgan.models.families.mixture import REFINED_TEXTURE, SHADING, TEXTURE
 from fedgan.privacy.events import Gaussian
 from fedgan.privacy.ledger import read_ledger
 from fedgan.training.warm_start import Cells, ConvolutionMap, LocalMoments, MixtureFit, embed, stage_shares
@@ -184,7 +184,7 @@ def test_a_run_spends_what_it_planned(
 @pytest.mark.parametrize(
     ("settings", "texture"), [(MIXTURE, TEXTURE), (REFINED, REFINED_TEXTURE)], ids=["cells", "refined"]
 )
-def test_the_published_generator_has_the_texture_of_its_kind(
+def test_the_published_generator_has_the_texture_of_its_kind_and_shading(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
     tmp_path: Path,
@@ -194,6 +194,7 @@ def test_the_published_generator_has_the_texture_of_its_kind(
     run(tiny_config(*settings, "federation.rounds=0"), tmp_path / "run")
     found = load_file(tmp_path / "run" / "generator.safetensors")
     assert torch.allclose(found["texture"], torch.tensor(texture))
+    assert torch.allclose(found["shading"], torch.tensor(SHADING))
     assert (float(found["refiner.last.weight"].abs().max()) > 1e-3) == (settings is REFINED)
 
 

@@ -20,10 +20,10 @@ REFINED_TEXTURE = 0.1
 """The same once convolutions have their part: chosen for accuracy against Frechet distance (docs/warm-start.md)."""
 SHADING = 0.25
 """Standard deviation of the logarithm of the shading: chosen there too."""
-SHADES = 10
-"""Cosines a side that the shading is made of."""
 
 _STEEPNESS = 20.0
+_SHADES = 10
+"""Cosines a side that the shading is made of."""
 
 
 class MixtureGenerator(nn.Module):
@@ -76,7 +76,7 @@ class MixtureGenerator(nn.Module):
         pixels = self.noise_planes * prod(image_shape[1:])
         self.register_buffer("phases", _phases(latent_dim, pixels, seed=0), persistent=False)
         self.texture = nn.Parameter(torch.full((num_classes,), TEXTURE))
-        self.shades = tuple(min(SHADES, side) for side in image_shape[1:])
+        self.shades = tuple(min(_SHADES, side) for side in image_shape[1:])
         self.register_buffer("shade_phases", _phases(latent_dim, prod(self.shades), seed=1), persistent=False)
         self.shading = nn.Parameter(torch.full((num_classes,), SHADING))
         self.refiner = Refiner(image_shape[0], self.noise_planes)
@@ -100,8 +100,8 @@ class MixtureGenerator(nn.Module):
         """Return what brightness is multiplied with, (N, 1, H, W), all positive; its logarithm has mean 0."""
         height, width = self.shades
         waves = _sines(latents, self.shade_phases).view(len(latents), height, width)
-        logarithm = self.rows[:height].t() @ waves @ self.columns[:width]
-        logarithm = logarithm * sqrt(self.rows.shape[1] * self.columns.shape[1] / (height * width))
+        scale = sqrt(prod(self.image_shape[1:]) / (height * width))  # the mean square over an image is then 1
+        logarithm = scale * (self.rows[:height].t() @ waves @ self.columns[:width])
         return (self.shading[labels].to(latents.dtype)[:, None, None] * logarithm)[:, None].exp()
 
     @torch.no_grad()

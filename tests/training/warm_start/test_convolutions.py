@@ -99,6 +99,7 @@ def test_a_generator_learns_textures_from_its_convolutions_alone() -> None:
     assert torch.equal(generator.means, means)
     assert torch.equal(generator.factors, factors)
     assert not generator.texture.any()
+    assert not generator.shading.any()
 
 
 def test_only_a_mixture_is_refined() -> None:
