@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.reports import RoundReport
+from fedgan.federation.requests import TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.server_steps import NetworkAverage
 from fedgan.federation.simulation import Outcome
@@ -214,6 +216,16 @@ def make_server(make_gan: Callable[..., Gan], optimisation: Optimisation) -> Cal
         return Server(**{**settings, **changes})
 
     return build
+
+
+@pytest.fixture
+def request_of(make_server: Callable[..., Server]) -> Callable[..., TrainRequest]:
+    return lambda **changes: replace(make_server().train_request(), **changes)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "ledgers" / "client-00000.jsonl"
 
 
 @pytest.fixture

@@ -17,15 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.federation import vault as vault_module
-from fedgan.federation.exchange import exchange, messages_for
-from fedgan.federation.grid import InProcessGrid
-from fedgan.federation.records import from_records, refusal_code, to_records
-from fedgan.federation.relay import DESCRIBE, EMBED, TRAIN, client_app
 from fedgan.federation.requests import GENERATED, Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.federation.server import Server
 from fedgan.federation.vault import Vault
@@ -42,7 +37,6 @@ MakeVault = Callable[..., Vault]
 MakeServer = Callable[..., Server]
 
 SIGMAS = 5.7
-SECRET = "patient Jane 4711"
 EMBED_REQUEST = EmbedRequest("run-1", 8, 1)
 
 
@@ -56,16 +50,6 @@ class Spied(ImageDataset):
     def batch(self, indices: Any) -> tuple[Tensor, Tensor]:
         self.on_read(torch.as_tensor(indices))  # type: ignore[attr-defined]
         return super().batch(indices)
-
-
-@pytest.fixture
-def request_of(make_server: MakeServer) -> Callable[..., TrainRequest]:
-    return lambda **changes: replace(make_server().train_request(), **changes)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    return tmp_path / "ledgers" / "client-00000.jsonl"
 
 
 def charges(path: Path) -> int:
@@ -567,86 +551,3 @@ def test_where_images_stand_in_the_generator_itself_is_used_by_nobody(
     others = replace(request, arrays={**request.arrays, GENERATED: -request.arrays[GENERATED]})
     moved = vaults[0].train(others)
     assert any((moved.arrays[name] != array).any() for name, array in first.arrays.items())
-
-
-# Over the wire
-
-
-def ask(vault: Any, kind: str, content: RecordDict) -> Message:
-    grid = InProcessGrid(client_app(lambda context: vault), 1)
-    node = next(iter(grid.get_node_ids()))
-    return next(iter(grid.send_and_receive(messages_for({node: content}, kind, "0"))))
-
-
-def every_byte(reply: Message) -> bytes:
-    """Return all that a reply holds: its error, names, scalars and arrays."""
-    parts = [repr(reply.metadata.__dict__)]
-    if reply.has_error():
-        parts.append(repr(reply.error.__dict__))
-        return "".join(parts).encode()
-    data = b""
-    for name, record in reply.content.items():
-        parts.append(name)
-        parts.append(repr(dict(record) if isinstance(record, ConfigRecord) else ""))
-        if isinstance(record, ArrayRecord):
-            data += b"".join(key.encode() + array.data for key, array in record.items())
-    return "".join(parts).encode() + data
-
-
-class Broken:
-    """A vault that fails with a private value in its words."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def describe(self) -> Description:
-        raise self._error
-
-    def embed(self, request: EmbedRequest) -> Release:
-        raise self._error
-
-    def train(self, request: TrainRequest) -> Release:
-        raise self._error
-
-
-@pytest.mark.parametrize("kind", [DESCRIBE, EMBED, TRAIN])
-@pytest.mark.parametrize("error", [ValueError(SECRET), OSError(5, SECRET), AssertionError(SECRET), KeyError(SECRET)])
-def test_no_exceptions_text_leaves(
-    kind: str, error: Exception, request_of: Callable[..., TrainRequest], caplog: pytest.LogCaptureFixture
-) -> None:
-    payload = {DESCRIBE: RecordDict(), EMBED: to_records(EMBED_REQUEST), TRAIN: to_records(request_of())}[kind]
-    with caplog.at_level(logging.ERROR):
-        reply = ask(Broken(error), kind, payload)
-    assert refusal_code(reply.content) == Refusal.FAILED
-    assert SECRET.encode() not in every_byte(reply)
-    assert SECRET in caplog.text  # the site's own log says what went wrong
-
-
-def test_the_search_for_secrets_finds_them() -> None:
-    vault = Broken(Refusal(SECRET))
-    assert SECRET.encode() in every_byte(ask(vault, DESCRIBE, RecordDict()))
-
-
-@pytest.mark.parametrize("kind", [EMBED, TRAIN])
-def test_an_unreadable_request_is_refused(make_vault: MakeVault, ledger: Path, kind: str) -> None:
-    reply = ask(make_vault(), kind, RecordDict({"fields": ConfigRecord({"run": 3})}))
-    assert refusal_code(reply.content) == Refusal.BAD_REQUEST
-    assert not ledger.exists()
-
-
-def test_the_app_answers_for_its_vault(make_vault: MakeVault, request_of: Callable[..., TrainRequest]) -> None:
-    vault = make_vault()
-    assert from_records(Description, ask(vault, DESCRIBE, RecordDict()).content) == vault.describe()
-    embedding = from_records(Release, ask(vault, EMBED, to_records(EMBED_REQUEST)).content)
-    assert embedding.arrays["embedding"].shape == (4, 9)
-    release = from_records(Release, ask(vault, TRAIN, to_records(request_of())).content)
-    assert (release.client, release.round, release.generator_steps) == ("00000", 1, 2)
-
-
-def test_a_spent_budget_is_told_by_its_code(make_vault: MakeVault, request_of: Callable[..., TrainRequest]) -> None:
-    vault = make_vault(participations=1, warm_start_share=0.0)
-    grid = InProcessGrid(client_app(lambda context: vault), 1)
-    node = next(iter(grid.get_node_ids()))
-    for number, refused in enumerate(({}, {node: Refusal.BUDGET_SPENT})):
-        sent = messages_for({node: to_records(request_of(round=number))}, TRAIN, "1")
-        assert exchange(grid, sent, Release, None).refused == refused

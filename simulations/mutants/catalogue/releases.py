@@ -58,7 +58,7 @@ MUTANTS = (
         file="fedgan/federation/relay.py",
         before=f"    except Exception:\n{_FAILED}",
         after=f"    except Exception as error:\n{_FAILED.replace('Refusal.FAILED', 'str(error)')}",
-        killed_by=(f"{_TESTS}::test_no_exceptions_text_leaves",),
+        killed_by=("tests/federation/test_vault_app.py::test_no_exceptions_text_leaves",),
     ),
     Mutant(
         name="exceptions-in-flowers-reply",
