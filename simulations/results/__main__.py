@@ -24,10 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "list":
             _list()
         elif given.command == "run":
-            if given.row not in ROWS:
-                raise unknown_name("ROW", given.row, ROWS)
+            for name in given.row:
+                if name not in ROWS:
+                    raise unknown_name("ROW", name, ROWS)
             folders = {"data": given.data, "runs": given.runs, "results": RESULTS}
-            print(run_row(ROWS[given.row], given.seed, **folders, replace=given.replace))
+            for name in given.row:
+                print(run_row(ROWS[name], given.seed, **folders, replace=given.replace), flush=True)
         else:
             from simulations.results.page import make_page
 
@@ -46,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="every row, and the seeds that have not been run")
-    run = commands.add_parser("run", help="train and evaluate one row with one seed")
-    run.add_argument("row", metavar="ROW")
+    run = commands.add_parser("run", help="train and evaluate rows with one seed")
+    run.add_argument("row", metavar="ROW", nargs="+")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
         "--data", type=Path, default=Path(os.environ.get("FEDGAN_DATA", "data")), help="folder of data sets"

@@ -6,6 +6,10 @@ a table of public benchmarks they are not, and a network that has never seen the
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+from torch import nn
+
 from fedgan.data import DataSplit, ImageDataset
 from fedgan.evaluation.features import drawn
 from fedgan.evaluation.network import build_cnn, fit_classifier, outputs
@@ -13,6 +17,8 @@ from fedgan.evaluation.network import build_cnn, fit_classifier, outputs
 NAME = "frechet_distance_training_features"
 EPOCHS = 3
 IMAGES = 10_000
+
+_NETWORKS: dict[bytes, nn.Sequential] = {}
 
 
 def training_frechet(synthetic: ImageDataset, data: DataSplit) -> float:
@@ -23,9 +29,17 @@ def training_frechet(synthetic: ImageDataset, data: DataSplit) -> float:
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
-    model = build_cnn(data.train.image_shape, data.train.num_classes, seed=0)
-    fit_classifier(model, data.train, epochs=EPOCHS, seed=0)
-    hidden, device = model[:-1], data.test.labels.device
+    hidden, device = _network(data.train)[:-1], data.test.labels.device
     features = [outputs(hidden, images, device).double() for images in (synthetic, data.test)]
     statistics = [fid_features_to_statistics(drawn(rows, IMAGES, seed=0)) for rows in features]
     return max(0.0, float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]))
+
+
+def _network(real: ImageDataset) -> nn.Sequential:
+    """Return the classifier of `real`; the rows of one process train it once."""
+    digest = sha256(real.images.numpy().tobytes() + real.labels.numpy().tobytes()).digest()
+    if digest not in _NETWORKS:
+        model = build_cnn(real.image_shape, real.num_classes, seed=0)
+        fit_classifier(model, real, epochs=EPOCHS, seed=0)
+        _NETWORKS[digest] = model
+    return _NETWORKS[digest]
