@@ -129,6 +129,9 @@ class Training(Table):
     """"uniform" declares publicly that classes are balanced; "released" estimates them from the noisy embedding."""
     anchor_weight: NotNegative = 0.0
     """Weight of the embedding's distance in later generator steps (post-processing of the warm start)."""
+    early_stopping_rounds: Count = 0
+    """Rounds without a better generator after which training ends; 0 for never. The best one is kept, by the distance
+    to a tenth of the warm start's release that nothing is fitted to: charged with the release, so looking is free."""
 
 
 class Federation(Table):

@@ -108,6 +108,8 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
         if server.mixture is not None:
             cells = _part(tensors, "mixture")
             server.mixture.load(int(cells.pop("stage")), cells)
+        if server.early_stopping is not None:
+            server.early_stopping.load_state(_part(tensors, "early_stopping"))
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
         server.augmentation = replace(server.augmentation, value=float(facts["augmentation_chance"]))
         server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
@@ -171,6 +173,7 @@ def _tensors(server: Server) -> dict[str, Tensor]:
         "optimizer": adam_state(server.generator_optimizer),
         "step": server.step.state(),
         "mixture": _mixture(server),
+        "early_stopping": server.early_stopping.state() if server.early_stopping else {},
         "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
     }
     return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}

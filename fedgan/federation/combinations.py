@@ -6,6 +6,7 @@ from fedgan.errors import UsageError
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.losses import PENALTIES
 from fedgan.privacy.plan import Level, Trust
+from fedgan.training.early_stopping import HELD_EVERY
 
 
 def check_combination(
@@ -66,6 +67,38 @@ def check_combination(
         raise UsageError(
             f"privacy.clip_quantile = {clip_quantile:g} goes with privacy.level = 'client' alone: give 0",
             "privacy.clip_quantile",
+        )
+
+
+def check_early_stopping(*, rounds: int, warm_start: str, refined: bool, features: int, anchor_weight: float) -> None:
+    """Raise UsageError, with the reason, where early stopping would have nothing, or nothing untouched, to look at.
+
+    Args:
+        rounds: `training.early_stopping_rounds`; 0 for none.
+        warm_start, anchor_weight: of table `training`.
+        refined: `training.warm_start_refinement`.
+        features: `training.warm_start_features`.
+    """
+    if rounds == 0:
+        return
+    if warm_start == "none" or (warm_start == "mixture" and not refined):
+        raise UsageError(
+            f"training.early_stopping_rounds = {rounds} watches features that a warm start has released, and "
+            f"training.warm_start = {warm_start!r} releases none: give 0, or training.warm_start = 'mean_embedding' or "
+            "'mixture' with training.warm_start_refinement = true",
+            "training.early_stopping_rounds",
+        )
+    if features < HELD_EVERY:
+        raise UsageError(
+            f"training.early_stopping_rounds = {rounds} watches one in {HELD_EVERY} of the released features, and "
+            f"training.warm_start_features = {features} are fewer: give 0, or more features",
+            "training.early_stopping_rounds",
+        )
+    if anchor_weight > 0:
+        raise UsageError(
+            f"training.early_stopping_rounds = {rounds} does not go with training.anchor_weight = {anchor_weight:g}, "
+            "by which generator steps fit what is watched: give 0 for one of them",
+            "training.early_stopping_rounds",
         )
 
 

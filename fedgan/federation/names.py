@@ -10,7 +10,7 @@ from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.assessment import inception_weights
 from fedgan.federation.cohort import cohort_size
-from fedgan.federation.combinations import check_combination, check_warm_start
+from fedgan.federation.combinations import check_combination, check_early_stopping, check_warm_start
 from fedgan.federation.public_start import check_public_data
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
 from fedgan.federation.server_setup import assumptions_of
@@ -73,6 +73,13 @@ def check_names(config: Config) -> None:
         model=config.model.name,
         anchor_weight=config.training.anchor_weight,
         public_data=config.training.public_data,
+    )
+    check_early_stopping(
+        rounds=config.training.early_stopping_rounds,
+        warm_start=config.training.warm_start,
+        refined=config.training.warm_start_refinement,
+        features=config.training.warm_start_features,
+        anchor_weight=config.training.anchor_weight,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)
     if config.federation.minimum_clients > asked:

@@ -90,6 +90,8 @@ def run_server(
         fault_of=lambda release: copies.fault(release, server.run, heads.get(release.client, "")) if copies else None,
     )
     strategy.start(grid, timeout=config.federation.round_timeout or None)
+    if server.early_stopping is not None:
+        server.early_stopping.settle(server.average)
     faults = last_ledgers(grid, terms)
     budget = spent(config, ledgers, clients)
     final_heads = {client.client: client.head for client in budget.clients} if budget else {}
@@ -139,6 +141,7 @@ class _Recorder:
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,
                 **_augmentation(server, report),
+                **({"held_back_distance": server.early_stopping.distance} if server.early_stopping else {}),
                 "bytes_down": report.bytes_down,
                 "bytes_up": report.bytes_up,
                 "seconds": None if server.step.secret_cohort else round(seconds, 3),  # tells how many took part

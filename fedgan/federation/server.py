@@ -22,6 +22,7 @@ from fedgan.models.families.mixture import begin_refinement, end_refinement
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.augmentation_chance import ALWAYS, AugmentationChance
+from fedgan.training.early_stopping import EarlyStopping, FittedFeatures
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder
 from fedgan.training.local import GeneratorProgress, Optimisation, generator_steps_due
@@ -60,6 +61,7 @@ class Server:
         compression: of arrays on their way, told to clients with every request.
         generated_images: how many go out with each request, where the algorithm sends them in place of the generator.
         inspector: looks at every release.
+        early_stopping: watches the averaged generator, if anything does.
 
     Attributes:
         round: rounds done.
@@ -91,6 +93,7 @@ class Server:
         compression: Compression = "none",
         generated_images: int = 0,
         inspector: Inspector | None = None,
+        early_stopping: EarlyStopping | None = None,
     ) -> None:
         self.run = run
         self.gan = gan
@@ -112,6 +115,7 @@ class Server:
         self._local_steps = local_steps
         self.minimum_clients = max(minimum_clients, step.least)
         self.inspector = inspector or Inspector()
+        self.early_stopping = early_stopping
         self._noise = noise
         self._anchor_weight = anchor_weight
         self._ema_decay = ema_decay
@@ -211,10 +215,11 @@ class Server:
             raise ValueError("there is no target to fit to")
         if self.target is not None and not isinstance(feature_map, LocalMoments):
             generator = self.gan.generator
+            fitted = FittedFeatures(feature_map) if self.early_stopping else None
             fit_generator(
                 generator,
-                self.target,
-                feature_map,
+                fitted.target(self.target) if fitted else self.target,
+                fitted or feature_map,
                 steps=warm_start.steps,
                 batch_size=warm_start.batch_size,
                 learning_rate=warm_start.learning_rate,
@@ -226,6 +231,7 @@ class Server:
                 end_refinement(generator)
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
+        self._look()
 
     def _warm_start_parts(self) -> tuple[WarmStart, ClassFeatures | LocalMoments]:
         if self.warm_start is None:
@@ -291,8 +297,14 @@ class Server:
         self.ladder = self.ladder.after(progress.accuracy, progress.steps)
         self.augmentation = self.augmentation.after(progress.accuracy, progress.steps)
         self.round = number
+        self._look()
         accuracy = progress.accuracy if progress.steps else None
         return replace(report, generator_steps=progress.steps, fake_accuracy=accuracy)
+
+    def _look(self) -> None:
+        """Let early stopping look at the averaged generator."""
+        if self.early_stopping is not None and self.target is not None and (rows := self.feature_map()) is not None:
+            self.early_stopping.look(self.average, self.round, rows, self.target)
 
     @property
     def num_classes(self) -> int:

@@ -31,9 +31,11 @@ from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.training.augmentation_chance import chance_of
+from fedgan.training.early_stopping import EarlyStopping
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder, fixed_ladder
 from fedgan.training.rules import GradientRule
+from fedgan.training.streams import stream
 
 
 def server_of(config: Config, clients: Sequence[Description]) -> Server:
@@ -63,8 +65,14 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
         everybody=everybody,
         compression=config.federation.compression,
         generated_images=generated_images(config, description.num_classes),
+        early_stopping=_early_stopping(config),
         inspector=Inspector(weights, _bounds(config, weights.records, everybody)),
     )
+
+
+def _early_stopping(config: Config) -> EarlyStopping | None:
+    rounds = config.training.early_stopping_rounds
+    return EarlyStopping(rounds, lambda: stream(config.seed, "early stopping")) if rounds else None
 
 
 def _bounds(config: Config, records: Mapping[str, int], everybody: int) -> ReleaseBounds:

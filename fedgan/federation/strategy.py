@@ -108,6 +108,8 @@ class GanStrategy(Strategy):
         while self._server.round < self._rounds and not self.stopped:
             if self._time_limit and monotonic() - begun > self._time_limit:
                 self.stopped = f"time limit of {self._time_limit:g} s"
+            elif (watch := self._server.early_stopping) is not None and watch.over:
+                self.stopped = watch.words
             elif self._can_go_on():
                 self._round(grid, timeout)
         if self.stopped:

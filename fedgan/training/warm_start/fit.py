@@ -10,7 +10,6 @@ from torch.nn.functional import one_hot
 
 from fedgan.errors import bad_value
 from fedgan.training.warm_start.embedding import EmbeddingTarget
-from fedgan.training.warm_start.rows import ClassFeatures
 
 
 def embedding_loss(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
@@ -36,7 +35,7 @@ def embedding_loss(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
 def fit_generator(
     generator: nn.Module,
     target: EmbeddingTarget,
-    feature_map: ClassFeatures,
+    feature_map: Callable[[Tensor], Tensor],
     *,
     steps: int,
     batch_size: int,
@@ -55,7 +54,8 @@ def fit_generator(
         generator: (latents, labels) -> images (N, C, H, W) in [-1, 1], with an attribute `latent_dim`; left in
             evaluation mode.
         target: class means in the space of `feature_map`.
-        feature_map: the map that the clients used; it lies on the generator's device.
+        feature_map: the map that the clients used, images (N, C, H, W) -> rows (N, D); it lies on the generator's
+            device.
         steps: Adam steps.
         batch_size: generated images a step, at least two of each class; rounded down to equal numbers of each.
         learning_rate: Adam's, at the first step.

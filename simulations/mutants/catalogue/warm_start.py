@@ -18,6 +18,14 @@ _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
     Mutant(
+        name="watched-part-fitted",
+        breaks="early stopping watches a part of the release that no fit has seen",
+        file="fedgan/federation/server.py",
+        before="FittedFeatures(feature_map) if self.early_stopping else None",
+        after="None",
+        killed_by=("tests/federation/test_early_stopping.py::test_no_fit_sees_what_is_held_back",),
+    ),
+    Mutant(
         name="rounding-of-sums-without-noise-told",
         breaks="nothing is computed from sums that carry no noise yet but their noisy total",
         file="fedgan/federation/embeddings.py",

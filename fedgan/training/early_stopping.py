@@ -1,0 +1,121 @@
+"""Early stopping by a signal that is charged already: a part of the warm start's release that no fit has seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fedgan.models import ExponentialMovingAverage
+from fedgan.training.warm_start.embedding import EmbeddingTarget
+from fedgan.training.warm_start.fit import embedding_loss
+from fedgan.training.warm_start.rows import ClassFeatures
+
+IMAGES_PER_CLASS = 200
+"""Generated for each look."""
+HELD_EVERY = 10
+"""One in so many numbers of a row is held back."""
+
+
+def held_back(dimension: int) -> Tensor:
+    """Return which of a row's `dimension` numbers are watched and not fitted, bool: every tenth, never the count's."""
+    return torch.arange(dimension) % HELD_EVERY == HELD_EVERY - 1
+
+
+class FittedFeatures:
+    """The rows of `feature_map` without what is held back: images (N, C, H, W) -> (N, dimension - held back)."""
+
+    def __init__(self, feature_map: ClassFeatures) -> None:
+        self._feature_map = feature_map
+        self._kept = (~held_back(feature_map.dimension)).nonzero()[:, 0].to(feature_map.device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the rows; differentiable."""
+        rows: Tensor = self._feature_map(images)
+        return rows[:, self._kept]
+
+    def target(self, target: EmbeddingTarget) -> EmbeddingTarget:
+        """Return `target` without what is held back."""
+        return EmbeddingTarget(target.means[:, self._kept.cpu()], target.counts, target.noise_std)
+
+
+class EarlyStopping:
+    """Watches the averaged generator and remembers the best it was (Prechelt 1998, "Early stopping - but when?").
+
+    There the error on validation records leads, which here would have to be charged. The warm start has released, and
+    charged, noisy class means of features. A tenth of their coordinates is held back from every fit, and after each
+    round the squared distance of the generated images' class means to the released ones is taken in these. That is
+    post-processing, so looking costs nothing however often it is done. The latents are the same every time, so
+    differences are those of the generators, and the noise of the release moves all rounds alike.
+
+    Args:
+        patience: rounds without a better generator after which training ends, at least 1.
+        rng: returns the CPU generator that draws the latents, at the same state each time.
+
+    Attributes:
+        distance: what was seen last, up to a constant; None before the first look.
+        best: the least distance so far, infinite before the first look.
+        best_round: the round that it was seen after.
+        since: rounds seen after that one.
+    """
+
+    def __init__(self, patience: int, rng: Callable[[], torch.Generator]) -> None:
+        self.patience = patience
+        self.distance: float | None = None
+        self.best = math.inf
+        self.best_round = 0
+        self.since = 0
+        self._rng = rng
+        self._weights: dict[str, Tensor] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether training should end."""
+        return self.since >= self.patience
+
+    @property
+    def words(self) -> str:
+        """Why training ended."""
+        return f"early: no better generator in {self.since} rounds; the one after round {self.best_round} is kept"
+
+    def look(
+        self, average: ExponentialMovingAverage, round_number: int, feature_map: ClassFeatures, target: EmbeddingTarget
+    ) -> None:
+        """Take the distance of `average` after round `round_number`, and keep its weights if it is the least so far."""
+        self.distance = self._distance_of(average, feature_map, target)
+        if self.distance < self.best:
+            self.best, self.best_round, self.since = self.distance, round_number, 0
+            self._weights = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+        else:
+            self.since += 1
+
+    def settle(self, average: ExponentialMovingAverage) -> None:
+        """Put `average` back to the best that it was."""
+        if self._weights:
+            average.load_state_dict(self._weights)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that a resumed run needs."""
+        facts = torch.tensor([self.best, self.best_round, self.since], dtype=torch.float64)
+        return {"facts": facts, **{f"weights/{name}": tensor for name, tensor in self._weights.items()}}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`, a result of `state`; KeyError where it is none."""
+        best, best_round, since = state["facts"].tolist()
+        self.best, self.best_round, self.since = best, int(best_round), int(since)
+        prefix = "weights/"
+        self._weights = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+
+    @torch.no_grad()
+    def _distance_of(
+        self, average: ExponentialMovingAverage, feature_map: ClassFeatures, target: EmbeddingTarget
+    ) -> float:
+        classes, device = len(target.means), feature_map.device
+        labels = torch.arange(classes, device=device).repeat(IMAGES_PER_CLASS)
+        latents = torch.randn(len(labels), int(average.module.latent_dim), generator=self._rng())  # type: ignore[arg-type]
+        seen = held_back(feature_map.dimension)
+        chunks = zip(latents.to(device).split(500), labels.split(500), strict=True)
+        rows = torch.cat([feature_map(average.module(*chunk))[:, seen.to(device)] for chunk in chunks])
+        return float(embedding_loss(rows, labels, target.means[:, seen].to(device)))
