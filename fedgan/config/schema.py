@@ -111,6 +111,12 @@ class Training(Table):
     """Releases of the warm start "mixture", which share its budget; all but 3 of them move the cells' centres."""
     warm_start_refinement: bool = False
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
+    warm_start_refinement_family: Text = "convolutions"
+    """Features of that release, a name in the registry of feature families: "convolutions" teach convolutions laid over
+    the mixture; others, with half of the precision, teach its means and factors too (for small budgets)."""
+    warm_start_shading: NotNegative = 0.25
+    """Of "mixture": size of the random smooth shading over its images, the deviation of brightness's logarithm: more of
+    it makes up for a spread that noise hides (small budgets), and moves the images away from real ones."""
     warm_start_family: Text = "windows"
     """Features of the mean embedding: a name in the registry of feature families."""
     warm_start_features: PositiveCount = 2100

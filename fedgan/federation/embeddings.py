@@ -13,14 +13,11 @@ from torch import Tensor
 from fedgan.federation.compression import Compression, pack, rounding_std, unpack
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
-from fedgan.models.families.mixture import MixtureGenerator
+from fedgan.models.families.mixture import SHADING, MixtureGenerator
 from fedgan.privacy.noise import NoiseSource, add_noise
 from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import EmbeddingTarget, MixtureFit, estimate_target
-
-REFINED_BY = "convolutions"
-"""Family of the features that teach a mixture's convolutions."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,8 @@ class WarmStart:
         whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
         shares: part of the precision 1/noise_std^2 that each release has.
         mixture: whether the releases are local moments for a mixture generator, and not one mean embedding.
-        refined: whether a last release is of features of random convolutions, which the mixture's own are fitted to.
+        shading: laid over what a mixture makes; see `MixtureGenerator`.
+        refined: whether a last release is of features, of `family`, which the mixture is fitted to.
     """
 
     features: int
@@ -51,6 +49,7 @@ class WarmStart:
     mixture: bool = False
     refined: bool = False
     family: str = "windows"
+    shading: float = SHADING
 
     def stage_noise(self, stage: int) -> float:
         """Return the standard deviation of the noise that the server adds to the total of release `stage`."""

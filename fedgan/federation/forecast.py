@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
@@ -16,12 +17,12 @@ from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.cohort import cohort_size, participations
 from fedgan.federation.compression import packed_bytes
-from fedgan.federation.embeddings import REFINED_BY
 from fedgan.federation.records import count_bytes, to_records
 from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
 from fedgan.federation.sites import (
     Sites,
     client_name,
+    fitted_family,
     fraction_asked,
     gan_of,
     generated_images,
@@ -47,6 +48,7 @@ from fedgan.training.warm_start import (
     embed,
     fit_generator,
     most_numbers,
+    refines_all,
 )
 
 _CALIBRATION_STEPS = 3
@@ -246,14 +248,20 @@ def _fit_step_seconds(config: Config, gan: Gan) -> float:
         batch_size=training.warm_start_batch_size,
         learning_rate=1e-6,
         rng=stream(0, "forecast"),
-        parameters=begin_refinement(gan.generator) if is_refined(config) else None,
+        parameters=_taught(config, gan),
         progress=lambda step: marks.append(perf_counter()),
     )
     return (marks[-1] - marks[0]) / _CALIBRATION_STEPS
 
 
+def _taught(config: Config, gan: Gan) -> list[nn.Parameter] | None:
+    """Return the parameters of the generator that the warm start fits; None for all."""
+    if not is_refined(config):
+        return None
+    return begin_refinement(gan.generator, everything=refines_all(fitted_family(config)))
+
+
 def _warm_start_map(config: Config, gan: Gan) -> ClassFeatures:
     """Return the map of the release that the generator is fitted to."""
-    family = REFINED_BY if is_refined(config) else config.training.warm_start_family
-    request = EmbedRequest(_RUN, config.training.warm_start_features, 0, family=family)
+    request = EmbedRequest(_RUN, config.training.warm_start_features, 0, family=fitted_family(config))
     return asked_features(request, gan.generator.image_shape)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedgan.config import Config
 from fedgan.data import SKEWS
-from fedgan.errors import UsageError, bad_value
+from fedgan.errors import UsageError, bad_value, unknown_name
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
@@ -35,6 +35,8 @@ def check_names(config: Config) -> None:
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
+    if (family := config.training.warm_start_refinement_family) not in FAMILIES.names():
+        raise unknown_name("training.warm_start_refinement_family", family, FAMILIES.names())
     check_public_data(config)
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":

@@ -11,14 +11,14 @@ from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.compression import Compression
-from fedgan.federation.embeddings import REFINED_BY, Embeddings, WarmStart, mixture_of
+from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.reports import RoundReport, progress_of, report_of
 from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
-from fedgan.models.families.mixture import begin_refinement, end_refinement
+from fedgan.models.families.mixture import begin_refinement, lay_over
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.augmentation_chance import ALWAYS, AugmentationChance
@@ -36,6 +36,7 @@ from fedgan.training.warm_start import (
     MixtureFit,
     embedding_loss,
     fit_generator,
+    refines_all,
 )
 
 
@@ -150,15 +151,14 @@ class Server:
         if (fit := self._cells_due) is not None:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
             return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
-        features, stage = (0, self.mixture.stage) if self.mixture else (self.warm_start.features, 0)
         return EmbedRequest(
             run=self.run,
-            features=features,
+            features=self.warm_start.features,
             feature_seed=derive_seed(self._seed, "features"),
             everybody=self._everybody,
             compression=self._compression,
-            stage=stage,
-            family=REFINED_BY if self.mixture else self.warm_start.family,
+            stage=self.mixture.stage if self.mixture else 0,
+            family=self.warm_start.family,
         )
 
     def absorb_embeddings(
@@ -213,9 +213,10 @@ class Server:
         warm_start, feature_map = self._warm_start_parts()
         if self.embeddings_pending:
             raise ValueError("there is no target to fit to")
+        generator = self.gan.generator
         if self.target is not None and not isinstance(feature_map, LocalMoments):
-            generator = self.gan.generator
             fitted = FittedFeatures(feature_map) if self.early_stopping else None
+            everything = refines_all(warm_start.family)
             fit_generator(
                 generator,
                 fitted.target(self.target) if fitted else self.target,
@@ -224,11 +225,11 @@ class Server:
                 batch_size=warm_start.batch_size,
                 learning_rate=warm_start.learning_rate,
                 rng=stream(self._seed, "warm start"),
-                parameters=begin_refinement(generator) if warm_start.refined else None,
+                parameters=begin_refinement(generator, everything=everything) if warm_start.refined else None,
                 progress=progress,
             )
-            if warm_start.refined:
-                end_refinement(generator)
+        if warm_start.mixture:
+            lay_over(generator, shading=warm_start.shading, refined=warm_start.refined)
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
         self._look()

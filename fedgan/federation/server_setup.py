@@ -18,6 +18,7 @@ from fedgan.federation.server import Server
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
 from fedgan.federation.sites import (
+    fitted_family,
     gan_of,
     generated_images,
     is_refined,
@@ -102,7 +103,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
     training = config.training
     return WarmStart(
         features=training.warm_start_features,
-        family=training.warm_start_family,
+        family=fitted_family(config),
         steps=training.warm_start_steps,
         batch_size=training.warm_start_batch_size,
         learning_rate=training.warm_start_learning_rate,
@@ -112,6 +113,7 @@ def _warm_start(config: Config, plan: PrivacyPlan | None) -> WarmStart:
         shares=warm_start_shares(config),
         mixture=training.warm_start == "mixture",
         refined=is_refined(config),
+        shading=training.warm_start_shading,
     )
 
 

@@ -161,12 +161,18 @@ def warm_start_shares(config: Config) -> tuple[float, ...]:
     training = config.training
     if training.warm_start != "mixture":
         return (1.0,)
-    return stage_shares(training.warm_start_stages, refined=is_refined(config))
+    return stage_shares(training.warm_start_stages, fitted_family(config) if is_refined(config) else "")
 
 
 def is_refined(config: Config) -> bool:
-    """Return whether a mixture generator's convolutions are fitted to a release of their own."""
+    """Return whether a mixture generator is fitted to one more release, of features."""
     return config.training.warm_start == "mixture" and config.training.warm_start_refinement
+
+
+def fitted_family(config: Config) -> str:
+    """Return the family of the features that the generator is fitted to, if it is fitted to any."""
+    training = config.training
+    return training.warm_start_refinement_family if is_refined(config) else training.warm_start_family
 
 
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:

@@ -38,6 +38,7 @@ MIXTURE = (
     "training.warm_start_stages=4",
 )
 REFINED = (*MIXTURE, "training.warm_start_refinement=true", "training.warm_start_steps=3")
+IN_ALL = (*REFINED, "training.warm_start_refinement_family='windows'", "training.warm_start_features=60")
 NO_LEVEL = "privacy.level='none'"
 SIGMAS = 5.7
 
@@ -99,7 +100,7 @@ def test_a_release_carries_the_noise_of_its_stage(make_vault: MakeVault, records
 def test_the_release_of_convolutions_carries_the_noise_of_its_stage(
     make_vault: MakeVault, records: ImageDataset, tmp_path: Path
 ) -> None:
-    vault = make_vault(warm_start_shares=stage_shares(4, refined=True))
+    vault = make_vault(warm_start_shares=stage_shares(4, "convolutions"))
     release = vault.embed(EmbedRequest("run-1", 0, 7, stage=4, family="convolutions"))
     clean = embed(records, ConvolutionMap((1, 8, 8), seed=7)).numpy()
     multiplier = vault._plan.warm_start_noise / math.sqrt(0.2)
@@ -112,8 +113,9 @@ def test_the_release_of_convolutions_carries_the_noise_of_its_stage(
 
 
 @pytest.mark.parametrize("stages", [3, 4, 9])
-def test_the_shares_of_all_releases_add_up_to_one(stages: int) -> None:
-    plain, refined = stage_shares(stages), stage_shares(stages, refined=True)
+@pytest.mark.parametrize("family", ["convolutions", "windows"])
+def test_the_shares_of_all_releases_add_up_to_one(stages: int, family: str) -> None:
+    plain, refined = stage_shares(stages), stage_shares(stages, family)
     assert (len(plain), len(refined)) == (stages, stages + 1)
     assert sum(plain) == pytest.approx(1)
     assert sum(refined) == pytest.approx(1)
@@ -165,7 +167,7 @@ def test_the_release_of_another_stage_is_refused_by_name(
 
 
 @pytest.mark.privacy
-@pytest.mark.parametrize(("settings", "releases"), [(MIXTURE, 4), (REFINED, 5)], ids=["cells", "refined"])
+@pytest.mark.parametrize(("settings", "releases"), [(MIXTURE, 4), (REFINED, 5), (IN_ALL, 5)])
 def test_a_run_spends_what_it_planned(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
@@ -182,20 +184,23 @@ def test_a_run_spends_what_it_planned(
 
 
 @pytest.mark.parametrize(
-    ("settings", "texture"), [(MIXTURE, TEXTURE), (REFINED, REFINED_TEXTURE)], ids=["cells", "refined"]
+    ("settings", "texture"), [(MIXTURE, TEXTURE), (REFINED, REFINED_TEXTURE), (IN_ALL, REFINED_TEXTURE)]
 )
+@pytest.mark.parametrize("shading", [SHADING, 0.4])
 def test_the_published_generator_has_the_texture_of_its_kind_and_shading(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
     tmp_path: Path,
     settings: tuple[str, ...],
     texture: float,
+    shading: float,
 ) -> None:
-    run(tiny_config(*settings, "federation.rounds=0"), tmp_path / "run")
+    asked = () if shading == SHADING else (f"training.warm_start_shading={shading}",)
+    run(tiny_config(*settings, *asked, "federation.rounds=0"), tmp_path / "run")
     found = load_file(tmp_path / "run" / "generator.safetensors")
     assert torch.allclose(found["texture"], torch.tensor(texture))
-    assert torch.allclose(found["shading"], torch.tensor(SHADING))
-    assert (float(found["refiner.last.weight"].abs().max()) > 1e-3) == (settings is REFINED)
+    assert torch.allclose(found["shading"], torch.tensor(shading))
+    assert (float(found["refiner.last.weight"].abs().max()) > 1e-3) == (settings is not MIXTURE)
 
 
 @pytest.mark.parametrize(
@@ -203,9 +208,12 @@ def test_the_published_generator_has_the_texture_of_its_kind_and_shading(
     [
         *((MIXTURE, saves) for saves in (2, 3, 4, 5)),
         *((REFINED, saves) for saves in (4, 5, 6)),
+        (IN_ALL, 5),
         ((*MIXTURE, "federation.compression='int8'"), 4),
     ],
-    ids=[*(f"cells-{saves}" for saves in (2, 3, 4, 5)), *(f"refined-{saves}" for saves in (4, 5, 6)), "rounded-4"],
+    ids=[f"cells-{saves}" for saves in (2, 3, 4, 5)]
+    + [f"refined-{saves}" for saves in (4, 5, 6)]
+    + ["in-all-5", "rounded-4"],
 )
 def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
     tiny_config: Callable[..., Config],

@@ -120,23 +120,28 @@ class MixtureGenerator(nn.Module):
 
 
 @torch.no_grad()
-def begin_refinement(generator: nn.Module) -> list[nn.Parameter]:
-    """Put the convolutions in the place of texture and shading and return their parameters; ValueError without any."""
+def begin_refinement(generator: nn.Module, *, everything: bool = False) -> list[nn.Parameter]:
+    """Put the convolutions in the place of texture and shading; return what is to be taught; ValueError without any.
+
+    That is the convolutions' parameters and, with `everything`, the components' means and factors.
+    """
     mixture = _refinable(generator)
     mixture.texture.zero_()
     mixture.shading.zero_()
-    return list(mixture.refiner.parameters())
+    taught = list(mixture.refiner.parameters())
+    return [mixture.means, mixture.factors, *taught] if everything else taught
 
 
 @torch.no_grad()
-def end_refinement(generator: nn.Module) -> None:
-    """Lay shading and a thinner texture over what the fitted convolutions make; ValueError without any.
+def lay_over(generator: nn.Module, *, shading: float, refined: bool) -> None:
+    """Lay shading of the size `shading` and texture over what the mixture makes; ValueError without any.
 
-    Taught together with these they would smooth what they cover.
+    Over images that convolutions were taught to make (`refined`) the texture is thinner. Taught together with these,
+    convolutions would smooth what they cover.
     """
     mixture = _refinable(generator)
-    mixture.texture.fill_(REFINED_TEXTURE)
-    mixture.shading.fill_(SHADING)
+    mixture.texture.fill_(REFINED_TEXTURE if refined else TEXTURE)
+    mixture.shading.fill_(shading)
 
 
 def _phases(latent_dim: int, count: int, *, seed: int) -> Tensor:

@@ -8,7 +8,7 @@ from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
 from fedgan.training.warm_start.moments import Cells, LocalMoments
 from fedgan.training.warm_start.registry import FAMILIES
 from fedgan.training.warm_start.rows import ClassFeatures
-from fedgan.training.warm_start.stages import stage_shares
+from fedgan.training.warm_start.stages import refines_all, stage_shares
 
 __all__ = [
     "FAMILIES",
@@ -24,5 +24,6 @@ __all__ = [
     "estimate_target",
     "fit_generator",
     "most_numbers",
+    "refines_all",
     "stage_shares",
 ]

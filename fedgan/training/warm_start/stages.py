@@ -7,16 +7,24 @@ from fedgan.errors import bad_value
 _MEANS, _SPREADS, _CENTRES, _MOMENTS = 0.08, 0.32, 0.15, 0.45
 """Chosen on the training part of Fashion-MNIST, a public benchmark."""
 
-
 _REFINEMENT = 0.2
+_REFINEMENT_OF_ALL = 0.55
 
 
-def stage_shares(stages: int, *, refined: bool = False) -> tuple[float, ...]:
+def refines_all(family: str) -> bool:
+    """Return whether a release of features of `family` teaches a mixture's means and factors beside its convolutions.
+
+    Random convolutions tell edges and textures and little of the whole, so they teach the convolutions alone.
+    """
+    return family != "convolutions"
+
+
+def stage_shares(stages: int, refined_by: str = "") -> tuple[float, ...]:
     """Return each release's part of the precision 1/z^2 of the whole warm start; 1 in sum.
 
     The first release is for class means, the second for their spreads, then come those for the cells' centres, which
     share one part equally, and the one for the moments of the cells. With 3 stages no release moves the centres. If the
-    generator is to be `refined`, one more release follows, of features of random convolutions.
+    generator is to be refined, one more release follows, of features of the family `refined_by`.
 
     Raises:
         UsageError: there are fewer than 3 stages.
@@ -26,4 +34,7 @@ def stage_shares(stages: int, *, refined: bool = False) -> tuple[float, ...]:
     between = stages - 3
     centres = tuple(_CENTRES / between for _ in range(between))
     moments = (_MEANS, _SPREADS, *centres, 1.0 - _MEANS - _SPREADS - sum(centres))
-    return (*((1 - _REFINEMENT) * share for share in moments), _REFINEMENT) if refined else moments
+    if not refined_by:
+        return moments
+    last = _REFINEMENT_OF_ALL if refines_all(refined_by) else _REFINEMENT
+    return (*((1 - last) * share for share in moments), last)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.models.families.mixture import MixtureGenerator, begin_refinement, end_refinement
+from fedgan.models.families.mixture import MixtureGenerator, begin_refinement, lay_over
 from fedgan.training.warm_start import ConvolutionMap, embed, estimate_target, fit_generator
 
 HOSTILE = st.one_of(st.floats(width=32), st.sampled_from([nan, inf, -inf, 3.4e38, -3.4e38, 1e-45, 0.0]))
@@ -102,11 +102,19 @@ def test_a_generator_learns_textures_from_its_convolutions_alone() -> None:
     assert not generator.shading.any()
 
 
+def test_other_families_teach_means_and_factors_too() -> None:
+    generator = MixtureGenerator(latent_dim=6, num_classes=2, image_shape=(1, 12, 12), width=2)
+    taught = {id(parameter) for parameter in begin_refinement(generator, everything=True)}
+    convolutions = {id(parameter) for parameter in generator.refiner.parameters()}
+    assert taught == {id(generator.means), id(generator.factors), *convolutions}
+    assert {id(parameter) for parameter in begin_refinement(generator)} == convolutions
+
+
 def test_only_a_mixture_is_refined() -> None:
     with pytest.raises(ValueError, match="mixture"):
         begin_refinement(torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="mixture"):
-        end_refinement(torch.nn.Linear(2, 2))
+        lay_over(torch.nn.Linear(2, 2), shading=0.1, refined=True)
 
 
 def test_a_refiner_adds_next_to_nothing_at_first() -> None:
