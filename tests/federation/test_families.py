@@ -49,9 +49,11 @@ def test_a_site_refuses_features_that_it_has_not_uncharged(
     assert not (tmp_path / "ledgers").exists()
 
 
+@pytest.mark.parametrize("key", ["training.warm_start_family", "training.warm_start_refinement_family"])
 def test_an_unknown_family_is_named(
-    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path
+    tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, key: str
 ) -> None:
-    with pytest.raises(UsageError, match=r"training\.warm_start_family.*convolutions"):
-        run(tiny_config("training.warm_start_family='convolution'"), tmp_path / "run")
+    with pytest.raises(UsageError, match=rf"{key} = .*convolutions") as caught:
+        run(tiny_config(f"{key}='convolution'"), tmp_path / "run")
+    assert caught.value.key == key
     assert not (tmp_path / "run").exists()

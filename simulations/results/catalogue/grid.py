@@ -25,8 +25,8 @@ SMALL_BUDGET = (
     "training.warm_start_learning_rate=0.01",
     "training.warm_start_batch_size=500",
 )
-"""What else changes where noise leaves local moments three cells a class, at epsilon 0.2 and, with more than one client,
-at epsilon 1: half of the precision goes to features of images and windows, which means and factors are fitted to as
+"""What else changes where noise leaves local moments three cells a class, at epsilon 0.2 and, with several clients, at
+epsilon 1: over half of the precision goes to features of images and windows, which means and factors are fitted to as
 well. It did better on held-out training images of Fashion-MNIST (docs/warm-start.md)."""
 
 
