@@ -17,7 +17,8 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
 """By name: what a row's title calls it, and its overrides."""
 
 SHADED = ("training.warm_start_shading=0.4",)
-"""What changes at epsilon 1 and below: more of the shading that makes up for what noise hides of a class's spread."""
+"""What changes at epsilon 1 and below, and with a hundred clients, whose noise adds up: more of the shading that makes
+up for what noise hides of a class's spread."""
 
 SMALL_BUDGET = (
     *SHADED,
@@ -79,9 +80,9 @@ def rows(data: str, seeds: tuple[int, ...], aims: dict[tuple[str, float], str]) 
 
 def _changes(setting: str, epsilon: float) -> tuple[str, ...]:
     """Return what the row of `setting` at `epsilon` changes in the shipped warm start."""
-    if epsilon > 1:
-        return ()
-    return SHADED if epsilon == 1 and setting == "central" else SMALL_BUDGET
+    if (setting, epsilon) in {("central", 1.0), ("hundred", 10.0)}:
+        return SHADED
+    return SMALL_BUDGET if epsilon <= 1 else ()
 
 
 def _published(data: str, epsilon: float) -> tuple[str, ...]:
