@@ -69,13 +69,15 @@ class RunProgress:
             self._progress.update(self._task("warm start", steps), completed=step)
 
     def after_round(self, server: Server, report: RoundReport, seconds: float) -> None:
-        """Move the rounds' bar, and draw samples every now and then."""
+        """Move the rounds' bar, and draw samples every now and then; with early stopping, of every better generator."""
         if report.round > 0:
             accuracy = "" if report.fake_accuracy is None else f"fakes found {report.fake_accuracy:.0%}"
             missing = f", {len(report.refused)} clients missing" if report.refused else ""
             note = f"{accuracy}{missing}"
             self._progress.update(self._task("rounds", self._rounds), completed=report.round, note=note)
-        if report.round % self._every == 0 or report.round == self._rounds:
+        watch = server.early_stopping
+        due = report.round % self._every == 0 or report.round == self._rounds if watch is None else watch.since == 0
+        if due:
             draw_samples(server.average, self._folder, report.round, self._seed)
 
     def _task(self, name: str, total: int) -> TaskID:

@@ -78,7 +78,8 @@ class EarlyStopping:
     @property
     def words(self) -> str:
         """Why training ended."""
-        return f"early: no better generator in {self.since} rounds; the one after round {self.best_round} is kept"
+        rounds = "1 round" if self.since == 1 else f"{self.since} rounds"
+        return f"no better generator in {rounds}; the one after round {self.best_round} is kept"
 
     def look(
         self, average: ExponentialMovingAverage, round_number: int, feature_map: ClassFeatures, target: EmbeddingTarget

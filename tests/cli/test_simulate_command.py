@@ -15,6 +15,7 @@ from fedgan.audit.budget import audit_budget
 from fedgan.audit.curve import spent_by_round
 from fedgan.config import load_config
 from fedgan.report.budget_curve import budget_curve
+from fedgan.training.early_stopping import EarlyStopping
 
 
 def overrides(tiny: list[str]) -> list[str]:
@@ -60,6 +61,21 @@ def test_a_run_with_settings_of_the_step(
     for key, value in settings.items():
         table, _, name = key.partition(".")
         assert fields[table][name] == value
+
+
+def test_a_run_that_stops_early_says_so_and_shows_the_generator_that_it_kept(
+    fedgan: Callable[..., Any], config: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distances = iter([3.0, 2.0, 4.0])
+    monkeypatch.setattr(EarlyStopping, "_distance_of", lambda *_: next(distances))
+    sets = ["--set", "federation.rounds=4", "--set", "training.early_stopping_rounds=1"]
+    run = fedgan("simulate", config, *tiny, *sets, "--output", tmp_path / "run")
+    assert run.code == 0, run.err
+    words = "no better generator in 1 round; the one after round 1 is kept"
+    assert f"stopped early: {words}" in run.out
+    shown = [path.name for path in sorted((tmp_path / "run" / "samples").glob("*.png"))]
+    assert shown == ["round-00000.png", "round-00001.png"]
+    assert "round-00001.png" in run.out
 
 
 def test_the_run_folder_holds_what_the_design_says(run: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_run_ends_early_and_publishes_the_best(
 ) -> None:
     script(5.0, 3.0, 4.0, 4.5, 1.0, 1.0, 1.0)
     outcome = run(tiny_config(NO_LEVEL, *WATCHED), tmp_path / "early")
-    assert outcome.stopped == "early: no better generator in 2 rounds; the one after round 1 is kept"
+    assert outcome.stopped == "no better generator in 2 rounds; the one after round 1 is kept"
     assert [line["round"] for line in lines(tmp_path / "early")] == [0, 1, 2, 3]
     assert [line["held_back_distance"] for line in lines(tmp_path / "early")] == [5.0, 3.0, 4.0, 4.5]
     assert json.loads((tmp_path / "early" / "generator.json").read_text())["stopped"] == outcome.stopped

@@ -109,7 +109,7 @@ def test_it_is_over_after_so_many_rounds_without_a_better_one(script: list[float
         (3.0, 3, 1, False),
         (3.0, 3, 2, True),
     ]
-    assert watch.words == "early: no better generator in 2 rounds; the one after round 3 is kept"
+    assert watch.words == "no better generator in 2 rounds; the one after round 3 is kept"
 
 
 def test_the_best_is_kept_whatever_becomes_of_the_average(script: list[float]) -> None:
