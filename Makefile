@@ -31,7 +31,7 @@ demo: $(INSTALLED) ## Train five clients' private digit generator in a new folde
 	@run=runs/digits; n=2; while [ -e "$$run" ]; do run=runs/digits-$$n; n=$$((n + 1)); done; \
 	$(BIN)/fedgan simulate configs/digits.toml --output "$$run"
 
-# Two test processes of one thread each: torch's own threads would fight over the cores.
+# Test processes of one thread each: torch's own threads would fight over the cores. Three for two cores, as some tests wait.
 test test-deployed lint-and-test-here test-here test-slow kills mutants: export OMP_NUM_THREADS := 1
 
 test: $(INSTALLED) ## Lint, unit tests, slow tests of privacy claims and of deployment, mutants: what CI runs
@@ -45,7 +45,7 @@ lint-and-test-here: lint
 	@$(MAKE) --no-print-directory test-here
 
 test-here: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not deployed and (not slow or privacy)'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not gpu and not deployed and (not slow or privacy)'
 	@$(MAKE) --no-print-directory mutants
 
 mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests red
