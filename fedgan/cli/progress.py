@@ -75,8 +75,9 @@ class RunProgress:
             missing = f", {len(report.refused)} clients missing" if report.refused else ""
             note = f"{accuracy}{missing}"
             self._progress.update(self._task("rounds", self._rounds), completed=report.round, note=note)
-        watch = server.early_stopping
-        due = report.round % self._every == 0 or report.round == self._rounds if watch is None else watch.since == 0
+        due = report.round % self._every == 0 or report.round == self._rounds
+        if watch := server.early_stopping:
+            due = watch.best_round == report.round
         if due:
             draw_samples(server.average, self._folder, report.round, self._seed)
 

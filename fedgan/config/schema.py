@@ -113,7 +113,7 @@ class Training(Table):
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
     warm_start_refinement_family: Text = "convolutions"
     """Features of that release, a name in the registry of feature families: "convolutions" teach convolutions laid over
-    the mixture; others, with half of the precision, teach its means and factors too (for small budgets)."""
+    the mixture; others, with 0.55 of the precision, teach its means and factors too (for small budgets)."""
     warm_start_shading: NotNegative = 0.25
     """Of "mixture": size of the random smooth shading over its images, the deviation of brightness's logarithm: more of
     it makes up for a spread that noise hides (small budgets), and moves the images away from real ones."""
@@ -137,7 +137,8 @@ class Training(Table):
     """Weight of the embedding's distance in later generator steps (post-processing of the warm start)."""
     early_stopping_rounds: Count = 0
     """Rounds without a better generator after which training ends; 0 for never. The best one is kept, by the distance
-    to a tenth of the warm start's release that nothing is fitted to: charged with the release, so looking is free."""
+    to a tenth of the warm start's release that nothing is fitted to: charged with the release, so looking is free.
+    Unless privacy.level is "none" all rounds are run and charged: a private run's end may not depend on its data."""
 
 
 class Federation(Table):

@@ -53,6 +53,7 @@ def save_generator(
         "fedgan": __version__,
         "run": server.run,
         "rounds": server.round,
+        "kept_round": server.early_stopping.best_round if server.early_stopping else server.round,
         "stopped": stopped,
         "level": config.privacy.level,
         "trust": config.privacy.trust if private else None,

@@ -6,7 +6,6 @@ from fedgan.errors import UsageError
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.losses import PENALTIES
 from fedgan.privacy.plan import Level, Trust
-from fedgan.training.early_stopping import HELD_EVERY
 
 
 def check_combination(
@@ -70,35 +69,36 @@ def check_combination(
         )
 
 
-def check_early_stopping(*, rounds: int, warm_start: str, refined: bool, features: int, anchor_weight: float) -> None:
+def check_early_stopping(*, patience: int, rounds: int, warm_start: str, refined: bool, anchor_weight: float) -> None:
     """Raise UsageError, with the reason, where early stopping would have nothing, or nothing untouched, to look at.
 
     Args:
-        rounds: `training.early_stopping_rounds`; 0 for none.
+        patience: `training.early_stopping_rounds`; 0 for none.
+        rounds: `federation.rounds`.
         warm_start, anchor_weight: of table `training`.
         refined: `training.warm_start_refinement`.
-        features: `training.warm_start_features`.
     """
-    if rounds == 0:
+    key = "training.early_stopping_rounds"
+    if patience == 0:
         return
     if warm_start == "none" or (warm_start == "mixture" and not refined):
         raise UsageError(
-            f"training.early_stopping_rounds = {rounds} watches features that a warm start has released, and "
-            f"training.warm_start = {warm_start!r} releases none: give 0, or training.warm_start = 'mean_embedding' or "
-            "'mixture' with training.warm_start_refinement = true",
-            "training.early_stopping_rounds",
+            f"{key} = {patience} watches features that a warm start has released, and training.warm_start = "
+            f"{warm_start!r} releases none: give 0, or training.warm_start = 'mean_embedding' or 'mixture' with "
+            "training.warm_start_refinement = true",
+            key,
         )
-    if features < HELD_EVERY:
+    if rounds == 0:
         raise UsageError(
-            f"training.early_stopping_rounds = {rounds} watches one in {HELD_EVERY} of the released features, and "
-            f"training.warm_start_features = {features} are fewer: give 0, or more features",
-            "training.early_stopping_rounds",
+            f"{key} = {patience} withholds a tenth of the released features from the warm start, and without rounds "
+            "(federation.rounds = 0) there is nothing to stop: give 0",
+            key,
         )
     if anchor_weight > 0:
         raise UsageError(
-            f"training.early_stopping_rounds = {rounds} does not go with training.anchor_weight = {anchor_weight:g}, "
-            "by which generator steps fit what is watched: give 0 for one of them",
-            "training.early_stopping_rounds",
+            f"{key} = {patience} does not go with training.anchor_weight = {anchor_weight:g}, by which generator steps "
+            "fit what is watched: give 0 for one of them",
+            key,
         )
 
 

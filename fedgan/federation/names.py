@@ -77,10 +77,10 @@ def check_names(config: Config) -> None:
         public_data=config.training.public_data,
     )
     check_early_stopping(
-        rounds=config.training.early_stopping_rounds,
+        patience=config.training.early_stopping_rounds,
+        rounds=config.federation.rounds,
         warm_start=config.training.warm_start,
         refined=config.training.warm_start_refinement,
-        features=config.training.warm_start_features,
         anchor_weight=config.training.anchor_weight,
     )
     asked = cohort_size(config.partition.clients, config.federation.fraction)

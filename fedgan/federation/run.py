@@ -90,8 +90,6 @@ def run_server(
         fault_of=lambda release: copies.fault(release, server.run, heads.get(release.client, "")) if copies else None,
     )
     strategy.start(grid, timeout=config.federation.round_timeout or None)
-    if server.early_stopping is not None:
-        server.early_stopping.settle(server.average)
     faults = last_ledgers(grid, terms)
     budget = spent(config, ledgers, clients)
     final_heads = {client.client: client.head for client in budget.clients} if budget else {}
@@ -141,7 +139,7 @@ class _Recorder:
                 "generator_steps": report.generator_steps,
                 "fake_accuracy": report.fake_accuracy,
                 **_augmentation(server, report),
-                **({"held_back_distance": server.early_stopping.distance} if server.early_stopping else {}),
+                **_watched(server, report),
                 "bytes_down": report.bytes_down,
                 "bytes_up": report.bytes_up,
                 "seconds": None if server.step.secret_cohort else round(seconds, 3),  # tells how many took part
@@ -150,6 +148,12 @@ class _Recorder:
         )
         self._save(server, report.heads)
         self._observer.after_round(server, report, seconds)
+
+
+def _watched(server: Server, report: RoundReport) -> dict[str, float | None]:
+    """Return what early stopping saw after a round, None if it did not look."""
+    watch = server.early_stopping
+    return {"held_back_distance": watch.distance_after(report.round)} if watch else {}
 
 
 def _augmentation(server: Server, report: RoundReport) -> dict[str, float]:

@@ -298,7 +298,8 @@ class Server:
         self.ladder = self.ladder.after(progress.accuracy, progress.steps)
         self.augmentation = self.augmentation.after(progress.accuracy, progress.steps)
         self.round = number
-        self._look()
+        if progress.steps:
+            self._look()
         accuracy = progress.accuracy if progress.steps else None
         return replace(report, generator_steps=progress.steps, fake_accuracy=accuracy)
 

@@ -73,7 +73,10 @@ def server_of(config: Config, clients: Sequence[Description]) -> Server:
 
 def _early_stopping(config: Config) -> EarlyStopping | None:
     rounds = config.training.early_stopping_rounds
-    return EarlyStopping(rounds, lambda: stream(config.seed, "early stopping")) if rounds else None
+    if not rounds:
+        return None
+    ends = config.privacy.level == "none"
+    return EarlyStopping(rounds, lambda: stream(config.seed, "early stopping"), ends=ends)
 
 
 def _bounds(config: Config, records: Mapping[str, int], everybody: int) -> ReleaseBounds:

@@ -112,6 +112,8 @@ class GanStrategy(Strategy):
                 self.stopped = watch.words
             elif self._can_go_on():
                 self._round(grid, timeout)
+        if (watch := self._server.early_stopping) is not None:
+            watch.settle(self._server.average)
         if self.stopped:
             _LOGGER.warning("stopped after round %d of %d: %s", self._server.round, self._rounds, self.stopped)
         return Result()

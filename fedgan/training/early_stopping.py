@@ -20,8 +20,15 @@ HELD_EVERY = 10
 
 
 def held_back(dimension: int) -> Tensor:
-    """Return which of a row's `dimension` numbers are watched and not fitted, bool: every tenth, never the count's."""
-    return torch.arange(dimension) % HELD_EVERY == HELD_EVERY - 1
+    """Return which of a row's `dimension` numbers are watched and not fitted, bool: a tenth of them, at least one.
+
+    They are drawn once for all, so that they are spread over scales and places however a family orders its numbers. The
+    first, which carries a class's count, is never among them.
+    """
+    order = torch.randperm(dimension - 1, generator=torch.Generator().manual_seed(0)) + 1
+    chosen = torch.zeros(dimension, dtype=torch.bool)
+    chosen[order[: max(1, dimension // HELD_EVERY)]] = True
+    return chosen
 
 
 class FittedFeatures:
@@ -46,34 +53,44 @@ class EarlyStopping:
 
     There the error on validation records leads, which here would have to be charged. The warm start has released, and
     charged, noisy class means of features. A tenth of their coordinates is held back from every fit, and after each
-    round the squared distance of the generated images' class means to the released ones is taken in these. That is
-    post-processing, so looking costs nothing however often it is done. The latents are the same every time, so
-    differences are those of the generators, and the noise of the release moves all rounds alike.
+    round in which the generator moved the squared distance of the generated images' class means to the released ones is
+    taken in these. That is post-processing, so looking costs nothing however often it is done. The latents are the same
+    every time; the noise of the release enters through its product with the generated means, so at small budgets it
+    can decide between generators that are alike.
+
+    Which generator was best may be chosen freely among releases that are charged. When training ends may not: an end
+    that depends on private releases makes the epsilon of the rounds that were done an observation, not a guarantee
+    (Rogers et al. 2016, "Privacy odometers and filters"). So where privacy is promised training goes on to its last
+    round, and only the choice is left.
 
     Args:
-        patience: rounds without a better generator after which training ends, at least 1.
+        patience: looks without a better generator after which training ends, at least 1.
         rng: returns the CPU generator that draws the latents, at the same state each time.
+        ends: whether training may end early; never where an epsilon is reported.
 
     Attributes:
         distance: what was seen last, up to a constant; None before the first look.
+        round: the round after which that was.
         best: the least distance so far, infinite before the first look.
         best_round: the round that it was seen after.
-        since: rounds seen after that one.
+        since: looks after that one.
     """
 
-    def __init__(self, patience: int, rng: Callable[[], torch.Generator]) -> None:
+    def __init__(self, patience: int, rng: Callable[[], torch.Generator], *, ends: bool) -> None:
         self.patience = patience
         self.distance: float | None = None
+        self.round = -1
         self.best = math.inf
         self.best_round = 0
         self.since = 0
         self._rng = rng
+        self._ends = ends
         self._weights: dict[str, Tensor] = {}
 
     @property
     def over(self) -> bool:
         """Whether training should end."""
-        return self.since >= self.patience
+        return self._ends and self.since >= self.patience
 
     @property
     def words(self) -> str:
@@ -81,11 +98,15 @@ class EarlyStopping:
         rounds = "1 round" if self.since == 1 else f"{self.since} rounds"
         return f"no better generator in {rounds}; the one after round {self.best_round} is kept"
 
+    def distance_after(self, round_number: int) -> float | None:
+        """Return what was seen after round `round_number`, if that was the last look."""
+        return self.distance if round_number == self.round else None
+
     def look(
         self, average: ExponentialMovingAverage, round_number: int, feature_map: ClassFeatures, target: EmbeddingTarget
     ) -> None:
         """Take the distance of `average` after round `round_number`, and keep its weights if it is the least so far."""
-        self.distance = self._distance_of(average, feature_map, target)
+        self.distance, self.round = self._distance_of(average, feature_map, target), round_number
         if self.distance < self.best:
             self.best, self.best_round, self.since = self.distance, round_number, 0
             self._weights = {name: tensor.clone() for name, tensor in average.state_dict().items()}

@@ -11,7 +11,7 @@ from fedgan.errors import FedganError, unknown_name
 from simulations.results import __doc__ as description
 from simulations.results.catalogue import ROWS
 from simulations.results.record import FOLDER, record_path
-from simulations.results.runner import ROOT, run_row
+from simulations.results.runner import ROOT, free_path, run_row
 
 RESULTS = ROOT / FOLDER
 PAGE = ROOT / "docs" / "results.md"
@@ -24,12 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "list":
             _list()
         elif given.command == "run":
-            for name in given.row:
-                if name not in ROWS:
-                    raise unknown_name("ROW", name, ROWS)
-            folders = {"data": given.data, "runs": given.runs, "results": RESULTS}
-            for name in given.row:
-                print(run_row(ROWS[name], given.seed, **folders, replace=given.replace), flush=True)
+            _run(given)
         else:
             from simulations.results.page import make_page
 
@@ -58,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--replace", action="store_true", help="run it again although its result is there")
     commands.add_parser("table", help="write tables and plots from the results that are there")
     return parser
+
+
+def _run(given: argparse.Namespace) -> None:
+    """Run rows one after another, once none of them can be refused for its name or for a result that is there."""
+    for name in given.row:
+        if name not in ROWS:
+            raise unknown_name("ROW", name, ROWS)
+        free_path(RESULTS, name, given.seed, replace=given.replace)
+    for name in given.row:
+        folders = {"data": given.data, "runs": given.runs, "results": RESULTS}
+        print(run_row(ROWS[name], given.seed, **folders, replace=given.replace), flush=True)
 
 
 def _list() -> None:

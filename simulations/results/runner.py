@@ -54,9 +54,7 @@ def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, repla
     Raises:
         UsageError: there is a result already, the data are missing, or there is no GPU for a row that needs one.
     """
-    path = record_path(results, row.name, seed)
-    if path.exists() and not replace:
-        raise UsageError(f"{path} holds this row's result with seed {seed}: give --replace to run it again")
+    path = free_path(results, row.name, seed, replace=replace)
     root = [f"data.root={data / row.data}"] if row.data else []
     config = load_config(ROOT / "configs" / row.config, [*row.overrides(seed), *root])
     use_threads(config.threads)
@@ -82,6 +80,14 @@ def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, repla
         stopped=trained.stopped,
     )
     return write_record(results, record)
+
+
+def free_path(results: Path, row: str, seed: int, *, replace: bool) -> Path:
+    """Return where the result goes; raises UsageError if there is one that is not to be replaced."""
+    path = record_path(results, row, seed)
+    if path.exists() and not replace:
+        raise UsageError(f"{path} holds this row's result with seed {seed}: give --replace to run it again")
+    return path
 
 
 def _train(config: Config, output: Path) -> _Trained:

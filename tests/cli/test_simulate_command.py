@@ -68,7 +68,13 @@ def test_a_run_that_stops_early_says_so_and_shows_the_generator_that_it_kept(
 ) -> None:
     distances = iter([3.0, 2.0, 4.0])
     monkeypatch.setattr(EarlyStopping, "_distance_of", lambda *_: next(distances))
-    sets = ["--set", "federation.rounds=4", "--set", "training.early_stopping_rounds=1"]
+    changes = (
+        "federation.rounds=4",
+        "training.early_stopping_rounds=1",
+        "training.discriminator_steps=1",
+        "privacy.level=none",
+    )
+    sets = [word for change in changes for word in ("--set", change)]
     run = fedgan("simulate", config, *tiny, *sets, "--output", tmp_path / "run")
     assert run.code == 0, run.err
     words = "no better generator in 1 round; the one after round 1 is kept"

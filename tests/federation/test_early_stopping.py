@@ -1,4 +1,4 @@
-"""Early stopping in whole runs: the best generator is published, rounds that never were cost nothing, runs resume."""
+"""Early stopping in whole runs: the best generator is published, private runs go on, and runs resume."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from fedgan.audit.verify import verify
 from fedgan.config import Config
 from fedgan.errors import UsageError
-from fedgan.federation.combinations import check_early_stopping
 from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.names import check_names
 from fedgan.federation.server import Server
 from fedgan.federation.simulation import Outcome
 from fedgan.privacy.ledger import read_ledger
@@ -23,6 +24,7 @@ from fedgan.training.early_stopping import EarlyStopping, held_back
 from fedgan.training.warm_start import EmbeddingTarget
 
 WATCHED = ("federation.rounds=6", "training.early_stopping_rounds=2")
+LAST = "checkpoints/round-00006.safetensors"
 NO_LEVEL = "privacy.level='none'"
 MakeConfig = Callable[..., Config]
 Run = Callable[..., Outcome]
@@ -66,37 +68,54 @@ def test_a_run_ends_early_and_publishes_the_best(
 
 
 @pytest.mark.privacy
-def test_rounds_that_never_were_are_not_charged_and_looking_costs_nothing(
+def test_a_private_run_goes_on_to_its_last_round_and_looking_costs_nothing(
     tiny_config: MakeConfig, run: Run, tmp_path: Path, script: Callable[..., None]
 ) -> None:
-    script(5.0, 6.0, 7.0)
-    early = run(tiny_config(*WATCHED), tmp_path / "early")
-    whole = run(tiny_config("federation.rounds=6"), tmp_path / "whole")
-    assert early.budget is not None
-    assert whole.budget is not None
-    assert early.budget.epsilon < whole.budget.epsilon
-    for path in early.ledgers:
-        other = tmp_path / "whole" / "ledgers" / path.name
+    """Else the epsilon of the rounds that were done would depend on the records, and promise too much."""
+    script(5.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0)
+    watched = run(tiny_config(*WATCHED), tmp_path / "watched")
+    plain = run(tiny_config("federation.rounds=6"), tmp_path / "plain")
+    assert watched.stopped == ""
+    assert watched.budget is not None
+    assert plain.budget is not None
+    assert watched.budget.epsilon == plain.budget.epsilon
+    for path in watched.ledgers:
+        other = tmp_path / "plain" / "ledgers" / path.name
         charges, others = ([line.row for line in read_ledger(file) if line.event is not None] for file in (path, other))
-        assert {row["round"] for row in charges} == {0, 1, 2}
-        assert len(charges) == len([row for row in others if row["round"] <= 2])
-    assert verify([tmp_path / "early"]).intact
+        assert [row["round"] for row in charges] == [row["round"] for row in others] == list(range(7))
+    assert verify([tmp_path / "watched"]).intact
+    assert json.loads((tmp_path / "watched" / "generator.json").read_text())["kept_round"] == 1
+    best, last = (load_file(tmp_path / "watched" / name) for name in ("generator.safetensors", LAST))
+    assert any(not torch.equal(tensor, last[f"average/{name}"]) for name, tensor in best.items())
+    assert all(torch.equal(tensor, last[f"early_stopping/weights/{name}"]) for name, tensor in best.items())
 
 
-@pytest.mark.parametrize("last", [0, 1, 2])
+@pytest.mark.parametrize("last", [1, 2])
 def test_a_resumed_run_is_the_uninterrupted_one(
-    tiny_config: MakeConfig, run: Run, tmp_path: Path, watcher: Any, last: int
+    tiny_config: MakeConfig, run: Run, tmp_path: Path, watcher: Any, script: Callable[..., None], last: int
 ) -> None:
+    script(5.0, 3.0, 4.0, 4.5, 1.0, 1.0, 1.0)
     config = tiny_config(NO_LEVEL, *WATCHED)
     whole = run(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "broken", observer=watcher(stop_after=last))
     broken = run(config, tmp_path / "broken", resume=True)
-    assert broken.stopped == whole.stopped
+    assert broken.stopped == whole.stopped != ""
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
     assert [line["held_back_distance"] for line in lines(tmp_path / "broken")] == [
         line["held_back_distance"] for line in lines(tmp_path / "whole")
     ]
+
+
+def test_rounds_in_which_the_generator_stood_still_do_not_count(
+    tiny_config: MakeConfig, run: Run, tmp_path: Path
+) -> None:
+    slow = ("training.discriminator_steps=7", "federation.local_steps=2", "training.early_stopping_rounds=1")
+    run(tiny_config(NO_LEVEL, "federation.rounds=3", *slow), tmp_path / "run")
+    found = lines(tmp_path / "run")
+    assert [line["round"] for line in found] == [0, 1, 2, 3]
+    assert [line["generator_steps"] for line in found[1:]] == [0, 0, 0]
+    assert [line["held_back_distance"] is None for line in found] == [False, True, True, True]
 
 
 @pytest.mark.privacy
@@ -116,7 +135,7 @@ def test_no_fit_sees_what_is_held_back(make_server: Callable[..., Server], warm_
     def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
-    watches = [EarlyStopping(1, lambda: torch.Generator().manual_seed(0)) for _ in range(2)]
+    watches = [EarlyStopping(1, lambda: torch.Generator().manual_seed(0), ends=True) for _ in range(2)]
     assert same(fitted(torch.tensor(0.0), watches[0]), fitted(torch.tensor(1.0), watches[1]))
     assert watches[0].distance != watches[1].distance
     assert not same(fitted(torch.tensor(0.0), None), fitted(torch.tensor(1.0), None))
@@ -125,23 +144,17 @@ def test_no_fit_sees_what_is_held_back(make_server: Callable[..., Server], warm_
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"warm_start": "none"}, "releases none"),
-        ({"warm_start": "mixture"}, "releases none"),
-        ({"anchor_weight": 0.5}, r"training\.anchor_weight = 0\.5"),
-        ({"features": 8}, r"training\.warm_start_features = 8"),
+        (("training.warm_start='none'",), "releases none"),
+        (("model.name='mixture'", "training.warm_start='mixture'"), "releases none"),
+        (("training.anchor_weight=0.5",), r"training\.anchor_weight = 0\.5"),
+        (("federation.rounds=0",), "nothing to stop"),
     ],
 )
-def test_there_has_to_be_something_untouched_to_watch(changes: dict[str, Any], reason: str) -> None:
-    settings: dict[str, Any] = {
-        "rounds": 2,
-        "warm_start": "mean_embedding",
-        "refined": False,
-        "features": 10,
-        "anchor_weight": 0.0,
-    }
-    check_early_stopping(**settings)
-    check_early_stopping(**settings | {"warm_start": "mixture", "refined": True})
-    check_early_stopping(**settings | changes | {"rounds": 0})
+def test_there_has_to_be_something_untouched_to_watch(
+    tiny_config: MakeConfig, changes: tuple[str, ...], reason: str
+) -> None:
+    check_names(tiny_config(*changes))
+    check_names(tiny_config(WATCHED[1]))
     with pytest.raises(UsageError, match=reason) as caught:
-        check_early_stopping(**settings | changes)
+        check_names(tiny_config(WATCHED[1], *changes))
     assert caught.value.key == "training.early_stopping_rounds"

@@ -27,7 +27,7 @@ def target() -> EmbeddingTarget:
 
 
 def stopping(patience: int = 2) -> EarlyStopping:
-    return EarlyStopping(patience, lambda: torch.Generator().manual_seed(3))
+    return EarlyStopping(patience, lambda: torch.Generator().manual_seed(3), ends=True)
 
 
 @pytest.fixture
@@ -40,11 +40,19 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 def test_a_tenth_is_held_back_and_never_the_count() -> None:
-    for dimension in (7, 10, 61, 2101):
+    for dimension, count in ((7, 1), (10, 1), (61, 6), (2101, 210)):
         seen = held_back(dimension)
         assert seen.shape == (dimension,)
         assert not seen[0]
-        assert int(seen.sum()) == dimension // 10
+        assert int(seen.sum()) == count
+        assert torch.equal(seen, held_back(dimension))
+
+
+def test_what_is_held_back_is_spread_over_all_scales_and_places() -> None:
+    """However a family orders its numbers: scales take turns every 2 or 3, places along a side every 4 or 7."""
+    chosen = held_back(2101).nonzero()[:, 0]
+    for period in (2, 3, 4, 7, 16):
+        assert len((chosen % period).unique()) == period
 
 
 def test_the_fitted_part_and_the_watched_part_share_nothing() -> None:
@@ -109,6 +117,8 @@ def test_it_is_over_after_so_many_rounds_without_a_better_one(script: list[float
         (3.0, 3, 1, False),
         (3.0, 3, 2, True),
     ]
+    assert watch.distance_after(5) == 9.0
+    assert watch.distance_after(4) is None
     assert watch.words == "no better generator in 2 rounds; the one after round 3 is kept"
 
 
@@ -145,3 +155,12 @@ def test_its_state_goes_on_where_it_was(script: list[float]) -> None:
     assert all(torch.equal(tensor, average(0).state_dict()[name]) for name, tensor in moving.state_dict().items())
     again.look(average(2), 2, MAP, target())
     assert (again.best_round, again.since) == (2, 0)
+
+
+def test_where_an_epsilon_is_reported_it_is_never_over(script: list[float]) -> None:
+    watch = EarlyStopping(1, lambda: torch.Generator().manual_seed(3), ends=False)
+    script += [1.0, 2.0, 3.0]
+    for number in range(3):
+        watch.look(average(number), number, MAP, target())
+    assert watch.since == 2
+    assert not watch.over

@@ -14,16 +14,33 @@ _MIXTURE_TESTS = "tests/federation/test_mixture_warm_start.py"
 _CONVOLUTIONS = "fedgan/training/warm_start/convolutions.py"
 _CONVOLUTION_TESTS = "tests/training/warm_start/test_convolutions.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
+_STOPPING_TESTS = "tests/federation/test_early_stopping.py"
 _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
+    Mutant(
+        name="private-run-ended-by-its-data",
+        breaks="when a private run ends does not depend on its records, so that its epsilon is a guarantee",
+        file="fedgan/federation/server_setup.py",
+        before='ends = config.privacy.level == "none"',
+        after="ends = True",
+        killed_by=(f"{_STOPPING_TESTS}::test_a_private_run_goes_on_to_its_last_round_and_looking_costs_nothing",),
+    ),
+    Mutant(
+        name="watched-part-anchored",
+        breaks="generator steps are not anchored to what early stopping watches",
+        file="fedgan/federation/combinations.py",
+        before='    if anchor_weight > 0:\n        raise UsageError(\n            f"{key}',
+        after='    if False:\n        raise UsageError(\n            f"{key}',
+        killed_by=(f"{_STOPPING_TESTS}::test_there_has_to_be_something_untouched_to_watch",),
+    ),
     Mutant(
         name="watched-part-fitted",
         breaks="early stopping watches a part of the release that no fit has seen",
         file="fedgan/federation/server.py",
         before="FittedFeatures(feature_map) if self.early_stopping else None",
         after="None",
-        killed_by=("tests/federation/test_early_stopping.py::test_no_fit_sees_what_is_held_back",),
+        killed_by=(f"{_STOPPING_TESTS}::test_no_fit_sees_what_is_held_back",),
     ),
     Mutant(
         name="rounding-of-sums-without-noise-told",
