@@ -73,7 +73,7 @@ MUTANTS = (
         name="convolution-release-for-free",
         breaks="the shares of all releases of the warm start add up to what it may spend",
         file="fedgan/training/warm_start/stages.py",
-        before="((1 - _REFINEMENT) * share for share in moments)",
+        before="((1 - last) * share for share in moments)",
         after="moments",
         killed_by=(f"{_MIXTURE_TESTS}::test_the_shares_of_all_releases_add_up_to_one",),
     ),
