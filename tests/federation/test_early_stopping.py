@@ -149,6 +149,7 @@ def test_no_fit_sees_what_is_held_back(make_server: Callable[..., Server], warm_
         (("training.anchor_weight=0.5",), r"training\.anchor_weight = 0\.5"),
         (("federation.rounds=0",), "nothing to stop"),
     ],
+    ids=["no warm start", "no features", "anchored", "no rounds"],
 )
 def test_there_has_to_be_something_untouched_to_watch(
     tiny_config: MakeConfig, changes: tuple[str, ...], reason: str

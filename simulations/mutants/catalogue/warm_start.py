@@ -32,7 +32,7 @@ MUTANTS = (
         file="fedgan/federation/combinations.py",
         before='    if anchor_weight > 0:\n        raise UsageError(\n            f"{key}',
         after='    if False:\n        raise UsageError(\n            f"{key}',
-        killed_by=(f"{_STOPPING_TESTS}::test_there_has_to_be_something_untouched_to_watch",),
+        killed_by=(f"{_STOPPING_TESTS}::test_there_has_to_be_something_untouched_to_watch[anchored]",),
     ),
     Mutant(
         name="watched-part-fitted",
