@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-deployed lint-and-test-here test-here test-slow kills mutants lint bench results clean
+.PHONY: help install demo test test-deployed test-here test-slow kills mutants lint bench results clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,21 +31,18 @@ demo: $(INSTALLED) ## Train five clients' private digit generator in a new folde
 	@run=runs/digits; n=2; while [ -e "$$run" ]; do run=runs/digits-$$n; n=$$((n + 1)); done; \
 	$(BIN)/fedgan simulate configs/digits.toml --output "$$run"
 
-# Test processes of one thread each: torch's own threads would fight over the cores. Three for two cores, as some tests wait.
-test test-deployed lint-and-test-here test-here test-slow kills mutants: export OMP_NUM_THREADS := 1
+# Two test processes of one thread each: torch's own threads would fight over the cores.
+test test-deployed test-here test-slow kills mutants: export OMP_NUM_THREADS := 1
 
-test: $(INSTALLED) ## Lint, unit tests, slow tests of privacy claims and of deployment, mutants: what CI runs
-	@$(MAKE) --no-print-directory -j 2 test-deployed lint-and-test-here
+test: lint ## Lint, unit tests, slow tests of privacy claims and of deployment, mutants: what CI runs
+	@$(MAKE) --no-print-directory -j 2 test-deployed test-here
 
 # Federations of processes mostly wait, so they run beside the rest; what their tests say is shown at their end.
 test-deployed: $(INSTALLED)
 	@log=$$(mktemp); $(BIN)/python -m pytest -n 3 -m deployed >"$$log" 2>&1; code=$$?; cat "$$log"; rm "$$log"; exit $$code
 
-lint-and-test-here: lint
-	@$(MAKE) --no-print-directory test-here
-
 test-here: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not gpu and not deployed and (not slow or privacy)'
+	$(BIN)/python -m pytest -n 2 -m 'not gpu and not deployed and (not slow or privacy)'
 	@$(MAKE) --no-print-directory mutants
 
 mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests red
