@@ -75,9 +75,10 @@ class RunProgress:
             missing = f", {len(report.refused)} clients missing" if report.refused else ""
             note = f"{accuracy}{missing}"
             self._progress.update(self._task("rounds", self._rounds), completed=report.round, note=note)
-        due = report.round % self._every == 0 or report.round == self._rounds
         if watch := server.early_stopping:
-            due = watch.best_round == report.round
+            due = report.round == watch.best_round
+        else:
+            due = report.round % self._every == 0 or report.round == self._rounds
         if due:
             draw_samples(server.average, self._folder, report.round, self._seed)
 

@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
@@ -31,7 +30,7 @@ from fedgan.federation.sites import (
     loss_of,
     optimisation_of,
 )
-from fedgan.models.families.mixture import MixtureGenerator, begin_refinement
+from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
@@ -45,10 +44,10 @@ from fedgan.training.warm_start import (
     ClassFeatures,
     EmbeddingTarget,
     LocalMoments,
+    begin_refinement_by,
     embed,
     fit_generator,
     most_numbers,
-    refines_all,
 )
 
 _CALIBRATION_STEPS = 3
@@ -248,17 +247,10 @@ def _fit_step_seconds(config: Config, gan: Gan) -> float:
         batch_size=training.warm_start_batch_size,
         learning_rate=1e-6,
         rng=stream(0, "forecast"),
-        parameters=_taught(config, gan),
+        parameters=begin_refinement_by(gan.generator, fitted_family(config)) if is_refined(config) else None,
         progress=lambda step: marks.append(perf_counter()),
     )
     return (marks[-1] - marks[0]) / _CALIBRATION_STEPS
-
-
-def _taught(config: Config, gan: Gan) -> list[nn.Parameter] | None:
-    """Return the parameters of the generator that the warm start fits; None for all."""
-    if not is_refined(config):
-        return None
-    return begin_refinement(gan.generator, everything=refines_all(fitted_family(config)))
 
 
 def _warm_start_map(config: Config, gan: Gan) -> ClassFeatures:

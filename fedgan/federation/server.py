@@ -18,7 +18,7 @@ from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release,
 from fedgan.federation.server_steps import ServerStep
 from fedgan.losses import GanLoss
 from fedgan.models import ExponentialMovingAverage
-from fedgan.models.families.mixture import begin_refinement, lay_over
+from fedgan.models.families.mixture import lay_over
 from fedgan.privacy.noise import NoiseSource
 from fedgan.seeding import derive_seed
 from fedgan.training.augmentation_chance import ALWAYS, AugmentationChance
@@ -34,9 +34,9 @@ from fedgan.training.warm_start import (
     EmbeddingTarget,
     LocalMoments,
     MixtureFit,
+    begin_refinement_by,
     embedding_loss,
     fit_generator,
-    refines_all,
 )
 
 
@@ -216,7 +216,6 @@ class Server:
         generator = self.gan.generator
         if self.target is not None and not isinstance(feature_map, LocalMoments):
             fitted = FittedFeatures(feature_map) if self.early_stopping else None
-            everything = refines_all(warm_start.family)
             fit_generator(
                 generator,
                 fitted.target(self.target) if fitted else self.target,
@@ -225,7 +224,7 @@ class Server:
                 batch_size=warm_start.batch_size,
                 learning_rate=warm_start.learning_rate,
                 rng=stream(self._seed, "warm start"),
-                parameters=begin_refinement(generator, everything=everything) if warm_start.refined else None,
+                parameters=begin_refinement_by(generator, warm_start.family) if warm_start.refined else None,
                 progress=progress,
             )
         if warm_start.mixture:

@@ -6,11 +6,10 @@ a table of public benchmarks they are not, and a network that has never seen the
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from torch import nn
 
 from fedgan.data import DataSplit, ImageDataset
+from fedgan.data.digest import dataset_digest
 from fedgan.evaluation.features import drawn
 from fedgan.evaluation.network import build_cnn, fit_classifier, outputs
 
@@ -37,7 +36,7 @@ def training_frechet(synthetic: ImageDataset, data: DataSplit) -> float:
 
 def _network(real: ImageDataset) -> nn.Sequential:
     """Return the classifier of `real`; the rows of one process train it once."""
-    digest = sha256(real.images.numpy().tobytes() + real.labels.numpy().tobytes()).digest()
+    digest = dataset_digest(real)
     if digest not in _NETWORKS:
         model = build_cnn(real.image_shape, real.num_classes, seed=0)
         fit_classifier(model, real, epochs=EPOCHS, seed=0)

@@ -297,12 +297,21 @@ def test_at_level_client_the_server_clips_what_it_has_decoded(
 
 # Runs
 
+REFINED = (
+    "model.name=mixture",
+    "model.width=3",
+    "model.latent_dim=5",
+    "training.warm_start=mixture",
+    "training.warm_start_refinement=true",
+    "privacy.level=none",
+)
 CASES = [
     *(("federation.algorithm=fedgan", f"federation.compression={name}") for name in ("none", *LOSSY)),
     ("federation.algorithm=dp_fedavg_gan", "federation.compression=int8"),
     ("federation.algorithm=dp_fedavg_gan", "federation.generated_images=11", "privacy.level=none"),
     ("federation.algorithm=fedsgd", "federation.local_steps=1", "federation.compression=float16"),
     ("federation.algorithm=fedgan", "training.anchor_weight=1.0", "training.warm_start_features=300"),
+    *((*REFINED, f"training.warm_start_refinement_family={family}") for family in ("convolutions", "windows")),
 ]
 
 

@@ -6,9 +6,10 @@ from fedgan.training.warm_start.features import FeatureMap
 from fedgan.training.warm_start.fit import embedding_loss, fit_generator
 from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
 from fedgan.training.warm_start.moments import Cells, LocalMoments
+from fedgan.training.warm_start.refinement import begin_refinement_by
 from fedgan.training.warm_start.registry import FAMILIES
 from fedgan.training.warm_start.rows import ClassFeatures
-from fedgan.training.warm_start.stages import refines_all, stage_shares
+from fedgan.training.warm_start.stages import stage_shares
 
 __all__ = [
     "FAMILIES",
@@ -19,11 +20,11 @@ __all__ = [
     "FeatureMap",
     "LocalMoments",
     "MixtureFit",
+    "begin_refinement_by",
     "embed",
     "embedding_loss",
     "estimate_target",
     "fit_generator",
     "most_numbers",
-    "refines_all",
     "stage_shares",
 ]

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from fedgan.errors import bad_value
+from fedgan.training.warm_start.refinement import refines_all
 
 _MEANS, _SPREADS, _CENTRES, _MOMENTS = 0.08, 0.32, 0.15, 0.45
 """Chosen on the training part of Fashion-MNIST, a public benchmark."""
 _REFINEMENT, _REFINEMENT_OF_ALL = 0.2, 0.55
 """Of a last release that teaches convolutions alone, and of one that teaches means and factors too; chosen there."""
-
-
-def refines_all(family: str) -> bool:
-    """Return whether a release of features of `family` teaches a mixture's means and factors beside its convolutions.
-
-    Random convolutions tell edges and textures and little of the whole, so they teach the convolutions alone.
-    """
-    return family != "convolutions"
 
 
 def stage_shares(stages: int, refined_by: str = "") -> tuple[float, ...]:
