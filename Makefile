@@ -51,6 +51,9 @@ mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests
 test-slow: $(INSTALLED) ## Every slow test that needs no GPU: minutes
 	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'
 
+test-gpu: $(INSTALLED) ## Tests that need a GPU
+	$(BIN)/python -m pytest -m gpu
+
 kills: $(INSTALLED) ## kill -9 at 200 random instants of a run (FEDGAN_KILLS=N for another number): half an hour
 	FEDGAN_KILLS=$${FEDGAN_KILLS:-200} $(BIN)/python -m pytest -m slow tests/federation/test_kill_command.py
 

@@ -57,6 +57,13 @@ class ImageDataset:
         owners = None if self.owners is None else self.owners[index]
         return ImageDataset(self.images[index], self.labels[index], self.num_classes, owners)
 
+    def to(self, device: torch.device) -> ImageDataset:
+        """Return the records on `device`; self where they are there already."""
+        if self.labels.device == device:
+            return self
+        owners = None if self.owners is None else self.owners.to(device)
+        return ImageDataset(self.images.to(device), self.labels.to(device), self.num_classes, owners)
+
     def batch(self, indices: Tensor | npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return images (B, C, H, W) float32 in [-1, 1] and labels (B,) int64 of the records at `indices` (B,).
 
@@ -91,6 +98,10 @@ class DataSplit:
             raise ValueError(f"{self.train.num_classes} classes to train on but {self.test.num_classes} to test on")
         if len(self.train) == 0:
             raise UsageError("data.root: there is no training record in it")
+
+    def to(self, device: torch.device) -> DataSplit:
+        """Return both parts on `device`."""
+        return DataSplit(self.train.to(device), self.test.to(device))
 
     @classmethod
     def hold_out(cls, dataset: ImageDataset, held_out: Tensor) -> DataSplit:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fedgan.config import Config
 from fedgan.data import ImageDataset
 from fedgan.errors import IntegrityError
@@ -13,14 +15,18 @@ from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
 from fedgan.evaluation.shared import shared
 from fedgan.federation.card import load_generator
+from fedgan.federation.sites import judging_device
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
+
+_CPU = torch.device("cpu")
 
 
 def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
 
+    Networks run on a GPU if there is one, unless the run's `device` is "cpu"; there scores vary in their last digits.
     What it reads of real data is `test`, held out from training and declared public: it costs no budget.
 
     Args:
@@ -32,10 +38,11 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
         UsageError: a metric is unknown, needs an extra or weights that are not there, or the run has no generator.
         IntegrityError: weights, card or earlier scores are damaged.
     """
-    synthetic, config = judged_images(folder)
+    synthetic, config = _on_device(folder)
     chosen = choose_metrics(metrics, weights or inception_weights(config))
     seed = derive_seed(config.seed, "evaluation")
-    scores = {name: metric.score(synthetic, test, seed) for name, metric in chosen.items()}
+    real = on_device(test, synthetic.labels.device)
+    scores = {name: metric.score(synthetic, real, seed) for name, metric in chosen.items()}
     known = _earlier(folder, "metrics") | scores
     _write(folder, config, test, known, _earlier(folder, "classes"))
     return scores
@@ -43,18 +50,31 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
 
 def assess_classes(folder: RunFolder, test: ImageDataset) -> ClassAnalysis:
     """Return what became of each class and write it to evaluation.json; see `assess`."""
-    synthetic, config = judged_images(folder)
-    analysis = analyse_classes(synthetic, test, derive_seed(config.seed, "evaluation"))
+    synthetic, config = _on_device(folder)
+    real = on_device(test, synthetic.labels.device)
+    analysis = analyse_classes(synthetic, real, derive_seed(config.seed, "evaluation"))
     _write(folder, config, test, _earlier(folder, "metrics"), analysis.to_dict())
     return analysis
 
 
 @shared
-def judged_images(folder: RunFolder) -> tuple[ImageDataset, Config]:
-    """Return the images by which the generator in `folder` is judged, and the run's configuration."""
+def judged_images(folder: RunFolder, device: torch.device = _CPU) -> tuple[ImageDataset, Config]:
+    """Return the images, on `device`, by which the generator in `folder` is judged, and the run's configuration."""
     generator, config = load_generator(folder)
     seed = derive_seed(config.seed, "evaluation")
-    return generate_images(generator, config.evaluation.count, seed=seed), config
+    return generate_images(generator.to(device), config.evaluation.count, seed=seed).to(device), config
+
+
+@shared
+def on_device(test: ImageDataset, device: torch.device) -> ImageDataset:
+    """Return `test` on `device`, the same object each time, by which metrics know what they have computed."""
+    return test.to(device)
+
+
+def _on_device(folder: RunFolder) -> tuple[ImageDataset, Config]:
+    """Return what `judged_images` does, on the device that the run is judged on."""
+    _, config = load_generator(folder)
+    return judged_images(folder, judging_device(config.device))
 
 
 def inception_weights(config: Config) -> Path | None:

@@ -52,6 +52,14 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def judging_device(name: str) -> torch.device:
+    """Return the device to judge a run on that was trained on `name`: a GPU if there is one, unless that is "cpu".
+
+    A run that was trained on a GPU can be judged without one.
+    """
+    return pick_device("cpu" if name == "cpu" else "auto")
+
+
 def optimisation_of(config: Config) -> Optimisation:
     """Return the sizes and Adam's constants of `config`."""
     training = config.training

@@ -20,7 +20,7 @@ from fedgan.evaluation.shared import forget
 from fedgan.federation import simulation
 from fedgan.federation.assessment import judged_images
 from fedgan.federation.run import is_private
-from fedgan.federation.sites import Sites, use_threads
+from fedgan.federation.sites import Sites, judging_device, use_threads
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 from simulations.results.fidelity import NAME, training_frechet
@@ -96,7 +96,7 @@ def _train(config: Config, output: Path) -> _Trained:
     with RunProgress(folder, rounds=config.federation.rounds, seed=config.seed, quiet=True) as progress:
         outcome = simulation.simulate(config, folder, sites, engine="local", resume=False, observer=progress)
     seconds = perf_counter() - begun
-    synthetic, _ = judged_images(RunFolder.open(output))
+    synthetic, _ = judged_images(RunFolder.open(output), judging_device(config.device))
     return _Trained(synthetic, seconds, _promised(config, output), outcome.stopped)
 
 
@@ -122,6 +122,7 @@ def _real(row: Row, data: DataSplit, seed: int) -> _Trained:
 
 
 def _judge(synthetic: ImageDataset, data: DataSplit, seed: int) -> tuple[dict[str, float], list[float | None]]:
+    data = data.to(synthetic.labels.device)
     chosen = choose_metrics(",".join(METRICS))
     scores = {name: metric.score(synthetic, data.test, seed) for name, metric in chosen.items()}
     by_class = accuracy_by_class(synthetic, data.test, seed)

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from fedgan.errors import UsageError
+from fedgan.privacy.clipping.full_precision import full_precision
 from fedgan.privacy.clipping.microbatches import in_microbatches
 from fedgan.registry import Registry
 
@@ -83,7 +84,8 @@ def clipped_gradient_sum(
     refuse_mixing(module)
     if inputs[0].shape[0] == 0:
         return _empty(module, inputs[0].device)
-    return compute(module, inputs, loss, max_norm=max_norm)
+    with full_precision():
+        return compute(module, inputs, loss, max_norm=max_norm)
 
 
 def refuse_mixing(module: nn.Module) -> None:

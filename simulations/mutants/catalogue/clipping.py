@@ -10,6 +10,7 @@ _ENGINE = "fedgan/privacy/clipping/engine.py"
 _TESTS = "tests/privacy/test_clipping.py"
 _CASES = "tests/privacy/clipping/test_book_keeping_cases.py"
 _PRECISION = "tests/privacy/clipping/test_precision.py"
+_FULL_PRECISION = "tests/privacy/clipping/test_full_precision.py"
 _FACTORS = "weighted_sums(clip_factors(norms, max_norm)), norms"
 
 MUTANTS = (
@@ -43,6 +44,14 @@ MUTANTS = (
         before="squares, scales = squares + square,",
         after="squares, scales = torch.maximum(squares, square),",
         killed_by=(f"{_TESTS}::test_one_sample_changes_the_sum_by_at_most_the_clip[book_keeping]",),
+    ),
+    Mutant(
+        name="rounded-operands",
+        breaks="norms and sums are computed in float32 whatever torch is allowed to round",
+        file="fedgan/privacy/clipping/full_precision.py",
+        before='operation.fp32_precision = "ieee"',
+        after="pass",
+        killed_by=(f"{_FULL_PRECISION}::test_no_engine_computes_in_less_than_float32[book_keeping]",),
     ),
     Mutant(
         name="hidden-by-cancellation",

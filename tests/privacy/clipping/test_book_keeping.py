@@ -141,12 +141,12 @@ def gradients_by_loop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[di
     names = [name for name, value in module.named_parameters() if value.requires_grad]
     rows = []
     for i in range(total):
-        copy = deepcopy(module).double()
+        copy = deepcopy(module).cpu().double()
         logit = copy(*(part[i : i + 1].double() if part.is_floating_point() else part[i : i + 1] for part in inputs))
         value = loss(torch.cat([logit.new_zeros(i), logit, logit.new_zeros(total - i - 1)]))[i]
         weights = [copy.get_parameter(name) for name in names]
         rows.append(torch.autograd.grad(value, weights, allow_unused=True, materialize_grads=True))
-    empty = [module.get_parameter(name).new_zeros(0, *module.get_parameter(name).shape).double() for name in names]
+    empty = [torch.zeros(0, *module.get_parameter(name).shape, dtype=torch.float64) for name in names]
     stacked = [torch.stack(column) for column in zip(*rows, strict=True)] if rows else empty
     norms = torch.cat([gradient.flatten(1) for gradient in stacked], dim=1).norm(dim=1)
     return dict(zip(names, stacked, strict=True)), norms
@@ -160,7 +160,7 @@ def clip(gradients: dict[str, Tensor], norms: Tensor, max_norm: float) -> dict[s
 def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Return the L2 distance over all parameters, relative to the expected length."""
     assert list(found) == list(expected)
-    difference = torch.cat([(found[name].double() - expected[name]).flatten() for name in expected])
+    difference = torch.cat([(found[name].cpu().double() - expected[name]).flatten() for name in expected])
     length = torch.cat([value.flatten() for value in expected.values()]).norm()
     return float(difference.norm() / length) if length else float(difference.norm())
 
@@ -174,10 +174,11 @@ WAYS = {
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(("size", "examples"), [(0, 5), (1, 20), (7, 40), (33, 15)])
 def test_equals_a_loop_over_single_samples(
-    size: int, examples: int, dtype: torch.dtype, tolerance: float, caplog: pytest.LogCaptureFixture
+    size: int, examples: int, dtype: torch.dtype, tolerance: float, device: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
     @given(networks(), st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([*WAYS]))
@@ -185,6 +186,7 @@ def test_equals_a_loop_over_single_samples(
         module, shape = network
         module, inputs = module.to(dtype), batch(size, shape, dtype)
         gradients, norms = gradients_by_loop(module, inputs)
+        module, inputs = module.to(device), tuple(part.to(device) for part in inputs)
         max_norm = relative_clip * float(norms.median()) if size else 1.0  # so that some are clipped and some are not
         with pytest.MonkeyPatch.context() as patch:
             for name, value in WAYS[way].items():
@@ -192,7 +194,7 @@ def test_equals_a_loop_over_single_samples(
             sums, found = clipped_gradient_sum(module, inputs, loss, max_norm=max_norm, engine="book_keeping")
         assert relative_error(sums, clip(gradients, norms, max_norm)) <= tolerance
         if size:
-            assert float((found.double() / norms - 1).abs().max()) <= tolerance
+            assert float((found.cpu().double() / norms - 1).abs().max()) <= tolerance
 
     check()
     assert not caplog.records  # nothing was left to torch.func
