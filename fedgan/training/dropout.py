@@ -7,13 +7,13 @@ those of all others. Here a mask is a function of the row's key, and a record's 
 from __future__ import annotations
 
 from functools import partial
-from hashlib import sha256
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedgan.seeding import derive_seed
+from fedgan.training.record_streams import record_words
 
 _KEYS = 2**62
 
@@ -24,11 +24,8 @@ def record_keys(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
     Guarantee: the i-th key is a function of the i-th record and of what is public; `rng` advances alike whatever B.
     """
     step = int(torch.randint(_KEYS, (), generator=rng))
-    keys = [
-        derive_seed(step, "dropout", sha256(image.contiguous().numpy().tobytes()).hexdigest(), label) % _KEYS
-        for image, label in zip(images.detach().cpu(), labels.tolist(), strict=True)
-    ]
-    return torch.tensor(keys, dtype=torch.int64, device=images.device)
+    words = record_words("dropout", step, images, labels, 2).astype(np.int64)
+    return torch.from_numpy((words[:, 0] << 32 | words[:, 1]) % _KEYS).to(images.device)
 
 
 def generated_keys(count: int, rng: torch.Generator, device: torch.device) -> Tensor:

@@ -7,22 +7,22 @@ Real and generated images are treated alike, in both networks' steps, so that th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from math import ceil, prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fedgan.seeding import derive_seed
 from fedgan.training.augmentation import Augmentation
+from fedgan.training.record_streams import normals, record_words, uniforms
 
 
 @dataclass(frozen=True)
 class Perturbation:
     """How images are changed before the discriminator sees them.
 
-    Guarantee: what is shown of a record is a function of this record and of what is public. Its random numbers come
-    from a stream named by the step and by the record itself, not by its place in the batch: dealt out in order, they
-    would change for all later records when one leaves. The step's stream advances alike whatever the batch.
+    Guarantee: what is shown of a record is a function of this record and of what is public, by the random numbers of
+    `record_words`. The step's stream advances alike whatever the batch.
 
     Attributes:
         augmentations: applied one after the other.
@@ -64,13 +64,12 @@ class Perturbation:
             rng: names the step.
         """
         step = int(torch.randint(2**62, (), generator=rng))
-        host = images.detach().cpu()  # once, as every record is read on its own
-        streams = [_stream(step, image, label) for image, label in zip(host, labels.tolist(), strict=True)]
+        noisy = 2 * ceil(prod(images.shape[1:]) / 2) if self.std > 0 else 0  # an even number, as normals come in pairs
+        words = record_words("shown", step, images, labels, self.copies * (self._draws + noisy))
         shown = []
-        for _ in range(self.copies):
-            numbers = [torch.rand(self._draws, generator=stream) for stream in streams]
-            noises = [torch.randn(images.shape[1:], generator=stream) for stream in streams if self.std > 0]
-            shown.append(self._change(images, _stack(numbers, (self._draws,)), _stack(noises, images.shape[1:])))
+        for part in np.split(words, self.copies, axis=1):
+            noise = normals(part[:, self._draws :])[:, : prod(images.shape[1:])].reshape(-1, *images.shape[1:])
+            shown.append(self._change(images, uniforms(part[:, : self._draws]), noise if noisy else noise[:0]))
         return shown[0] if self.copies == 1 else torch.stack(shown, dim=1)
 
     def of_generated(self, images: Tensor, rng: torch.Generator, *, copies: int = 1) -> Tensor:
@@ -101,16 +100,6 @@ class Perturbation:
                 changed = torch.where(chosen[:, place, None, None, None] < self.chance, changed, images)
             images = changed
         return images + self.std * noise.to(images) if len(noise) else images
-
-
-def _stream(step: int, image: Tensor, label: int) -> torch.Generator:
-    """Return the random numbers of one record, whose image is on the CPU, in one step."""
-    record = sha256(image.contiguous().numpy().tobytes()).hexdigest()
-    return torch.Generator().manual_seed(derive_seed(step, "shown", record, label))
-
-
-def _stack(rows: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    return torch.stack(rows) if rows else torch.zeros(0, *shape)
 
 
 NOTHING = Perturbation()

@@ -62,6 +62,9 @@ CASES = {
     "1.72 M weights, 128 + 128 rows": Case(ReferenceDiscriminator, (1, 28, 28), 256),
 }
 
+GPU_CASES = {"28x28, 4,096 rows": Case(lambda: Discriminator(28, 1, 64, 128, 256), (1, 28, 28), 4096)}
+"""Batches of which a CPU would take minutes: those of published DP-GANs."""
+
 
 def losses(logits: Tensor) -> Tensor:
     """Return the losses (N,) of logits (N,), the first half of which is of real rows."""

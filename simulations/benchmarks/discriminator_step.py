@@ -32,7 +32,7 @@ from fedgan.files import write_text
 from fedgan.privacy.clipping import clipped_gradient_sum
 from fedgan.privacy.clipping.full_precision import full_precision
 from fedgan.privacy.gradient import PlainGradient
-from simulations.benchmarks._cases import CASES, losses, prepare
+from simulations.benchmarks._cases import CASES, GPU_CASES, Case, losses, prepare
 from simulations.benchmarks._measure import Peak, paired_ratio, take_turns
 
 STEPS = ("plain", "book_keeping", "opacus")
@@ -99,7 +99,7 @@ def _table(device: str, *, quick: bool) -> list[Result]:
     ):
         print("{:31} {:>7} {:>9} {:>8} {:>9} {:>7} {:>7} {:>9}".format(*columns).rstrip())
     results = []
-    for case in QUICK if quick else CASES:
+    for case in QUICK if quick else (*CASES, *(GPU_CASES if device == "cuda" else ())):
         memory = {step: _memory(case, step, device) for step in STEPS}
         for threads in (0,) if device == "cuda" else THREADS[:1] if quick else THREADS:
             results.append(_measure(case, device, threads, 5 if quick else 11, memory))
@@ -110,7 +110,7 @@ def _table(device: str, *, quick: bool) -> list[Result]:
 def _measure(case: str, device: str, threads: int, turns: int, memory: dict[str, int]) -> Result:
     if threads:
         torch.set_num_threads(threads)
-    module, inputs = prepare(CASES[case], CASES[case].rows, torch.device(device))
+    module, inputs = prepare(_case(case), _case(case).rows, torch.device(device))
     kinds = STEPS if threads else (*STEPS, ROUNDED)
     steps = {step: partial(_step, step, module, inputs) for step in kinds}
     times = take_turns(steps, turns, torch.device(device))
@@ -148,13 +148,17 @@ def _memory(case: str, step: str, device: str) -> int:
 
 def _grown(case: str, step: str, device: str) -> int:
     torch.set_num_threads(1)
-    _step(step, *prepare(CASES[case], 2, torch.device(device)))
-    rows = LOGICAL_ROWS if step == "microbatches" else CASES[case].rows
-    module, inputs = prepare(CASES[case], rows, torch.device(device))
+    _step(step, *prepare(_case(case), 2, torch.device(device)))
+    rows = LOGICAL_ROWS if step == "microbatches" else _case(case).rows
+    module, inputs = prepare(_case(case), rows, torch.device(device))
     peak = Peak(torch.device(device))
     for _ in range(1 if step == "microbatches" else 3):
         _step(step, module, inputs)
     return peak.grown()
+
+
+def _case(name: str) -> Case:
+    return (CASES | GPU_CASES)[name]
 
 
 def _row(result: Result) -> str:

@@ -25,8 +25,8 @@ def functional_gradient_sum(
     """
     parameters, rows = trainable(module), len(inputs[0])
     sums = {name: torch.zeros_like(parameter).detach() for name, parameter in parameters.items()}
-    norms = []
-    for chunk in row_chunks(rows, sum(parameter.numel() for parameter in parameters.values()), LEAST_ROWS):
+    norms, weights = [], sum(parameter.numel() for parameter in parameters.values())
+    for chunk in row_chunks(rows, weights, inputs[0].device, least=LEAST_ROWS):
         gradients = _per_sample(module, parameters, inputs, loss, range(rows)[chunk])
         flat = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients.values()], dim=1)
         norms.append(flat.norm(dim=1))

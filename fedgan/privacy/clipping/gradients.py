@@ -78,8 +78,8 @@ class SampleGradients:
     def _squared_norms(self, contributions: Mapping[Tensor, Sequence[Contribution]], rows: Tensor) -> Tensor:
         """Return the squared norms (N,) over the given weights of the samples `rows`, from their gradients."""
         elements = sum(leaf.numel() for weight in contributions for leaf in leaves_behind(weight))
-        chunks = [self._squares(contributions, rows[chunk]) for chunk in row_chunks(len(rows), elements)]
-        return torch.cat(chunks)
+        chunks = row_chunks(len(rows), elements, rows.device)
+        return torch.cat([self._squares(contributions, rows[chunk]) for chunk in chunks])
 
     def _squares(self, contributions: Mapping[Tensor, Sequence[Contribution]], rows: Tensor) -> Tensor:
         totals: dict[int, Tensor] = {}

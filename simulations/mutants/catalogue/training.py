@@ -179,8 +179,8 @@ MUTANTS = (
         name="augmented-by-the-place-in-the-batch",
         breaks="leaving out one record changes no other record's augmentation or noise",
         file=_PERTURBATION,
-        before="_stream(step, image, label) for image, label in zip(host, labels.tolist(), strict=True)",
-        after="_stream(step, host.new_tensor(place), label) for place, label in enumerate(labels.tolist())",
+        before='record_words("shown", step, images, labels,',
+        after='record_words("shown", step, torch.arange(1.0 * len(images)).view(-1, 1, 1, 1), labels,',
         killed_by=tuple(
             f"{test}[{kind}]"
             for test in (_SHOWN_MOVED, f"{_SHOWN}::test_what_is_shown_of_a_record_does_not_follow_the_batch")
@@ -203,8 +203,8 @@ MUTANTS = (
         name="dropout-by-the-place-in-the-batch",
         breaks="leaving out one record changes no other record's dropped units",
         file="fedgan/training/dropout.py",
-        before="for image, label in zip(images.detach().cpu(), labels.tolist(), strict=True)",
-        after="for label, image in enumerate(torch.arange(len(images))[:, None])",
+        before='record_words("dropout", step, images, labels, 2)',
+        after='record_words("dropout", step, torch.arange(1.0 * len(images)), torch.zeros_like(labels), 2)',
         killed_by=(
             f"{_DROPOUT}::test_a_records_key_does_not_follow_the_batch_and_the_stream_neither",
             f"{_DROPOUT}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows",

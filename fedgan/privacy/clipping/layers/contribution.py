@@ -9,6 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+_CPU_NUMBERS = 2**20
+_GPU_NUMBERS = 2**26
+
 
 class Contribution(Protocol):
     """Per-sample gradients g_1 … g_N of one parameter, held in whichever form is cheapest."""
@@ -83,11 +86,15 @@ def gram_product(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return squares, (left.diagonal(dim1=1, dim2=2) * right.diagonal(dim1=1, dim2=2)).sum(dim=1)
 
 
-def row_chunks(rows: int, elements: int, least: int = 1) -> list[slice]:
-    """Return slices that cover `rows` rows, each of about 4 MiB a thread in float32 at `elements` numbers a row.
+def row_chunks(
+    rows: int, elements: int, device: torch.device, *, least: int = 1, most: int = _GPU_NUMBERS
+) -> list[slice]:
+    """Return slices that cover `rows` rows of `elements` numbers each.
 
-    Intermediate results of that size stay in a processor's cache and out of the peak of memory. `least` rows are in a
-    slice in any case.
+    On a CPU a slice takes about 4 MiB a thread in float32: intermediate results of that size stay in its cache and out
+    of the peak of memory. On a GPU, where each slice costs its launches anew, it holds up to `most` numbers. `least`
+    rows are in a slice in any case.
     """
-    step = max(least, 2**20 * torch.get_num_threads() // max(1, elements))
+    numbers = _CPU_NUMBERS * torch.get_num_threads() if device.type == "cpu" else most
+    step = max(least, numbers // max(1, elements))
     return [slice(start, start + step) for start in range(0, rows, step)]

@@ -36,6 +36,9 @@ faster than patches do, measured on CPUs."""
 REORDERED = 4
 """Gradients by a grouped convolution are in memory several times over, as it works in a layout of its own."""
 
+SMALL_ON_GPU = 2**22
+"""Numbers that a GPU's memory does not notice."""
+
 
 def correlations(signal: Tensor, response: Tensor, geometry: Geometry) -> Contribution:
     """Return the contribution g_i[b, a, k] = sum_t response_i[b, t] signal_i[a, stride t + dilation k - padding].
@@ -94,7 +97,8 @@ class Correlation:
         """Return the gradients (N, B, A / G, *K)."""
         gradients = self.signal.new_empty(len(self.signal), *self._shape())
         positions, patch = prod(self.response.shape[2:]), prod(self._shape()[1:])
-        by_patches = positions < MANY_POSITIONS or patch <= SMALL_PATCH
+        # On a GPU a grouped convolution is one kernel, and one launch, a group.
+        by_patches = self.signal.is_cuda or positions < MANY_POSITIONS or patch <= SMALL_PATCH
         seen = patch * self.geometry.groups * positions
         elements = max(self.weights, seen) if by_patches else REORDERED * self.weights
         for rows in self._chunks(elements):
@@ -140,7 +144,9 @@ class Correlation:
         return self.signal[0].numel() + 3 * self.geometry.groups * prod(self.response.shape[2:]) ** 2
 
     def _chunks(self, elements: int) -> list[slice]:
-        return row_chunks(len(self.signal), elements)
+        # As much as the activations, so that a GPU's peak of memory stays near that of an ordinary step.
+        most = max(SMALL_ON_GPU, self.signal.numel() + self.response.numel())
+        return row_chunks(len(self.signal), elements, self.signal.device, most=most)
 
     def _shape(self) -> tuple[int, ...]:
         return (self.response.shape[1], self.signal.shape[1] // self.geometry.groups, *self.geometry.kernel)
