@@ -6,11 +6,12 @@
 
 Time: in one process the kinds of step take turns, and each turn gives ratios of neighbours in time; reported is the
 median of these ratios, which other load on the machine disturbs least. Memory: each kind of step in a process of its
-own; reported is by how much its peak resident set (its peak of allocated memory on a GPU) grew over that after a step
-on two rows, which has loaded all code. On a GPU, whose convolutions torch rounds to TensorFloat-32 unless it is told
-not to, the three kinds compute in float32, and a fourth, the ordinary step as torch rounds it, shows what that costs. A
-step ends with the gradient; neither the noise nor the optimiser are part of it. The last line is the growth for one
-batch of 8,192 rows in microbatches of 256. Prints a table, then one line of JSON, which it also writes to a file.
+own (on a GPU there is no need for one); reported is by how much its peak resident set (on a GPU its peak of allocated
+memory) grew over that after a step on two rows, which has loaded all code. On a GPU, whose convolutions torch rounds to
+TensorFloat-32 unless it is told not to, the three kinds compute in float32, and a fourth, the ordinary step as torch
+rounds it, shows what that costs. A step ends with the gradient; neither the noise nor the optimiser are part of it. The
+last line is the growth for one batch of 8,192 rows in microbatches of 256. Prints a table, then one line of JSON, which
+it also writes to a file.
 """
 
 from __future__ import annotations
@@ -141,7 +142,10 @@ def _step(step: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _memory(case: str, step: str, device: str) -> int:
-    """Return by how many KiB a step raises the peak of a process of its own."""
+    """Return by how many KiB a step raises the peak, on a CPU that of a process of its own."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        return _grown(case, step, device)
     command = [sys.executable, "-m", "simulations.benchmarks.discriminator_step", "--memory", case, step, device]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from fedgan.federation import simulation
 from fedgan.federation.assessment import judged_images
 from fedgan.federation.run import is_private
 from fedgan.federation.sites import Sites, judging_device, use_threads
+from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 from simulations.results.fidelity import NAME, training_frechet
@@ -34,16 +36,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class _Trained:
-    """What there is to judge, and what it cost."""
+    """What there is to judge, what it cost, and where."""
 
     synthetic: ImageDataset
     seconds: float
     promised: dict[str, Any]
+    hardware: dict[str, str | int | float]
     stopped: str = ""
 
 
 def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, replace: bool = False) -> Path:
     """Run `row` with `seed` and return the JSON file that it was written to.
+
+    A run that was trained and not judged, on another machine, say, is only judged: trained.json in its folder holds how
+    long it was trained and on what, and that is the record's hardware.
 
     Args:
         data: folder of the data sets.
@@ -76,7 +82,7 @@ def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, repla
         accuracy_by_class=by_class,
         training_seconds=round(trained.seconds, 1),
         evaluation_seconds=round(perf_counter() - begun, 1),
-        hardware=hardware(),
+        hardware=trained.hardware,
         stopped=trained.stopped,
     )
     return write_record(results, record)
@@ -91,13 +97,16 @@ def free_path(results: Path, row: str, seed: int, *, replace: bool) -> Path:
 
 
 def _train(config: Config, output: Path) -> _Trained:
-    begun = perf_counter()
-    folder, sites = simulation.prepare(config, output, resume=False)
-    with RunProgress(folder, rounds=config.federation.rounds, seed=config.seed, quiet=True) as progress:
-        outcome = simulation.simulate(config, folder, sites, engine="local", resume=False, observer=progress)
-    seconds = perf_counter() - begun
+    note = output / "trained.json"
+    if not note.exists():
+        begun = perf_counter()
+        folder, sites = simulation.prepare(config, output, resume=False)
+        with RunProgress(folder, rounds=config.federation.rounds, seed=config.seed, quiet=True) as progress:
+            outcome = simulation.simulate(config, folder, sites, engine="local", resume=False, observer=progress)
+        cost = {"seconds": perf_counter() - begun, "hardware": hardware(), "stopped": outcome.stopped}
+        write_text(note, json.dumps(cost) + "\n")
     synthetic, _ = judged_images(RunFolder.open(output), judging_device(config.device))
-    return _Trained(synthetic, seconds, _promised(config, output), outcome.stopped)
+    return _Trained(synthetic, promised=_promised(config, output), **json.loads(note.read_text(encoding="utf-8")))
 
 
 def _promised(config: Config, output: Path) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def _real(row: Row, data: DataSplit, seed: int) -> _Trained:
 
     chosen = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[: row.images]
     nothing = {"level": "none", "trust": None, "epsilon": None, "delta": None}
-    return _Trained(data.train.subset(chosen), 0.0, nothing)
+    return _Trained(data.train.subset(chosen), 0.0, nothing, hardware())
 
 
 def _judge(synthetic: ImageDataset, data: DataSplit, seed: int) -> tuple[dict[str, float], list[float | None]]:

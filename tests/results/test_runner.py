@@ -70,6 +70,22 @@ def test_a_result_is_not_replaced_by_accident(tmp_path: Path) -> None:
     assert path.read_text() == "{}"
 
 
+def test_a_run_that_was_trained_elsewhere_is_judged_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(ROW, tmp_path)
+    note = tmp_path / "runs" / "tiny-seed-4" / "trained.json"
+    there = json.loads(note.read_text()) | {"seconds": 7.04, "hardware": {"cpu": "another", "threads": 3, "gpu": ""}}
+    note.write_text(json.dumps(there))
+    monkeypatch.setattr("fedgan.federation.simulation.simulate", lambda *args, **kwargs: pytest.fail("trained again"))
+    first, again = (
+        json.loads(path.read_text())
+        for path in (tmp_path / "results" / "tiny.seed-4.json", run(ROW, tmp_path, replace=True))
+    )
+    assert (again["training_seconds"], again["hardware"]) == (7.0, there["hardware"])
+    assert again["metrics"] == pytest.approx(first["metrics"])
+
+
 def test_real_images_are_judged_without_training(tmp_path: Path) -> None:
     path = run(Row("real", "Real images", "digits.toml", settings=("threads=1",), real=True, images=1000), tmp_path)
     record = json.loads(path.read_text())
