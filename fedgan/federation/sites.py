@@ -145,6 +145,8 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
         probability = federation.fraction
     else:
         probability = config.training.batch_size / (everybody if draws_from_everybody(config) else records)
+        if not federation.rounds:  # no batch is ever drawn, so none is too large
+            probability = min(1.0, probability)
     return make_plan(
         level=privacy.level,
         trust=privacy.trust,
@@ -261,8 +263,10 @@ class Sites:
         return min(range(len(self)), key=lambda index: len(self.parts[index]))
 
     def check_batch(self, index: int) -> None:
-        """Raise UsageError if a batch is larger than the records it is drawn from."""
+        """Raise UsageError if a batch is larger than the records it is drawn from; without rounds none is drawn."""
         size = self._config.training.batch_size
+        if not self._config.federation.rounds:
+            return
         if draws_from_everybody(self._config):
             if size > self.records:
                 accepted = f"at most {self.records}, the records of all clients together"

@@ -376,6 +376,15 @@ def test_bad_settings_leave_no_folder(tiny_config: MakeConfig, tmp_path: Path, s
     assert not (tmp_path / "run").exists()
 
 
+def test_without_rounds_no_batch_is_too_large(tiny_config: MakeConfig, run: Run, tmp_path: Path) -> None:
+    """480 are more than the 479 records of a client; nobody draws that batch, and a round more would be refused."""
+    warm_start_alone = tiny_config("training.batch_size=480", "federation.rounds=0")
+    outcome = run(warm_start_alone, tmp_path / "run")
+    assert 0 < outcome.budget.epsilon <= warm_start_alone.privacy.epsilon
+    with pytest.raises(UsageError, match=r"training.batch_size = 480 is not accepted: give at most 479"):
+        prepare(tiny_config("training.batch_size=480", "federation.rounds=1"), tmp_path / "other", resume=False)
+
+
 def test_sites_hold_disjoint_parts_of_all_records(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = tiny_config("partition.scheme='dirichlet'", NO_LEVEL)
     _, sites = prepare(config, tmp_path / "run", resume=False)

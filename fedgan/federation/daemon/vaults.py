@@ -79,7 +79,7 @@ class SiteVaults:
         check_names(config)
         check_weights(policy, config, image_shape=records.image_shape, num_classes=records.num_classes)
         drawn_from = everybody if draws_from_everybody(config) else len(records)
-        if config.training.batch_size > drawn_from:
+        if config.federation.rounds and config.training.batch_size > drawn_from:
             raise bad_value("training.batch_size", config.training.batch_size, f"at most {drawn_from} records")
         plan = plan_of(config, records=len(records), everybody=everybody)
         check_plan(policy, plan)
