@@ -108,7 +108,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("level", ["none", pytest.param("record", marks=pytest.mark.privacy)])
+@pytest.mark.parametrize("level", ["none", "record"])
 def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level: str) -> None:
     config = tiny_config(f"privacy.level='{level}'", "federation.rounds=30", "evaluation.count=200")
     (tmp_path / "run.toml").write_text(to_toml(config))

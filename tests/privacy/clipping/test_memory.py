@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-@pytest.mark.privacy
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process by itself is told by Linux alone")
 def test_a_batch_of_8192_rows_in_microbatches_fits_in_2_gib() -> None:
     module = "simulations.benchmarks.discriminator_step"
