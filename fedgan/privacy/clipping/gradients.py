@@ -34,17 +34,17 @@ class SampleGradients:
 
     def norms(self) -> Tensor:
         """Return the L2 norm of each sample's gradient, (N,)."""
-        squares, scales = torch.zeros_like(self._losses), torch.zeros_like(self._losses)
         alone, entangled = self._separate()
-        for contribution in alone.values():
-            square, scale = contribution.squared_norms()
-            squares, scales = squares + square, scales + scale
+        found = [contribution.squared_norms() for contribution in alone.values()]
+        parts = [squares for squares, _ in found]
         if entangled:
-            squares = squares + self._squared_norms(entangled, torch.arange(len(squares), device=squares.device))
-        # A sample whose Gram matrices cancel must not hide a large gradient behind their rounding error.
-        doubtful = (squares < CANCELLATION * scales).nonzero().squeeze(1)
-        if len(doubtful):
-            squares[doubtful] = self._squared_norms(self._contributions, doubtful)
+            parts.append(self._squared_norms(entangled, torch.arange(len(self._losses), device=self._losses.device)))
+        squares = torch.stack(parts).sum(dim=0) if parts else torch.zeros_like(self._losses)
+        if scales := [scale for _, scale in found if scale is not None]:
+            # A sample whose Gram matrices cancel must not hide a large gradient behind their rounding error.
+            doubtful = (squares < CANCELLATION * torch.stack(scales).sum(dim=0)).nonzero().squeeze(1)
+            if len(doubtful):
+                squares[doubtful] = self._squared_norms(self._contributions, doubtful)
         return squares.sqrt()
 
     def weighted_sums(self, factors: Tensor) -> dict[str, Tensor]:

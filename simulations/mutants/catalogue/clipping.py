@@ -41,8 +41,8 @@ MUTANTS = (
         name="clip-per-layer",
         breaks="the norm that is clipped is that of a sample's gradient over all layers together",
         file="fedgan/privacy/clipping/gradients.py",
-        before="squares, scales = squares + square,",
-        after="squares, scales = torch.maximum(squares, square),",
+        before="squares = torch.stack(parts).sum(dim=0)",
+        after="squares = torch.stack(parts).amax(dim=0)",
         killed_by=(f"{_TESTS}::test_one_sample_changes_the_sum_by_at_most_the_clip[book_keeping]",),
     ),
     Mutant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +20,8 @@ class Contribution(Protocol):
         """Return the contribution of some of the samples."""
         ...
 
-    def squared_norms(self) -> tuple[Tensor, Tensor]:
-        """Return ||g_i||^2, (N,), and the size (N,) of the terms that cancelled in it, 0 where none can have.
+    def squared_norms(self) -> tuple[Tensor, Tensor | None]:
+        """Return ||g_i||^2, (N,), and the size (N,) of the terms that cancelled in it, None where none can have.
 
         The rounding error of the first is a few units in the last place of the second.
         """
@@ -54,10 +54,9 @@ class Instantiated:
         """Return the contribution of some of the samples."""
         return Instantiated(self.gradients[rows])
 
-    def squared_norms(self) -> tuple[Tensor, Tensor]:
+    def squared_norms(self) -> tuple[Tensor, None]:
         """Return the sums of squares, in which nothing cancels."""
-        squares = square_sums(self.gradients)
-        return squares, torch.zeros_like(squares)
+        return square_sums(self.gradients), None
 
     def instantiate(self) -> Tensor:
         """Return the gradients."""
@@ -78,6 +77,11 @@ def square_sums(rows: Tensor) -> Tensor:
 def scale_rows(rows: Tensor, factors: Tensor) -> Tensor:
     """Return `rows` (N, …), each multiplied by its factor of `factors` (N,)."""
     return rows * factors.view(-1, *[1] * (rows.dim() - 1))
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return `parts` one behind the other; a single one as it is, since each copy is a launch on a GPU."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts])
 
 
 def gram_product(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from fedgan.privacy.clipping.layers.contribution import (
     Contribution,
     Instantiated,
     gram_product,
+    joined,
     row_chunks,
     scale_rows,
     square_sums,
@@ -83,15 +84,17 @@ class Correlation:
 
     def select(self, rows: Tensor | slice) -> Correlation:
         """Return the contribution of some of the samples."""
+        if isinstance(rows, slice) and rows.start == 0 and rows.stop >= len(self.signal):
+            return self
         return Correlation(self.signal[rows], self.response[rows], self.geometry)
 
-    def squared_norms(self) -> tuple[Tensor, Tensor]:
+    def squared_norms(self) -> tuple[Tensor, Tensor | None]:
         """Return the squared norms, some samples at a time."""
         if self.cheaper_written_out(kept=False):
             written = [square_sums(self.select(rows).instantiate()) for rows in self._chunks(self.weights)]
-            return torch.cat(written), self.signal.new_zeros(len(self.signal))
+            return joined(written), None
         parts = [self.select(rows)._gram() for rows in self._chunks(self._gram_elements())]
-        return torch.cat([squares for squares, _ in parts]), torch.cat([scale for _, scale in parts])
+        return joined([squares for squares, _ in parts]), joined([scale for _, scale in parts])
 
     def instantiate(self) -> Tensor:
         """Return the gradients (N, B, A / G, *K)."""

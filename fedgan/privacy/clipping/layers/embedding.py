@@ -61,11 +61,10 @@ class Lookups:
         """Return the contribution of some of the samples."""
         return Lookups(self.indices[rows], self.outputs[rows], self.count)
 
-    def squared_norms(self) -> tuple[Tensor, Tensor]:
+    def squared_norms(self) -> tuple[Tensor, Tensor | None]:
         """Return the squared norms, in which outputs add up where a sample looked up one index twice."""
         if self.indices.shape[1] == 1:
-            squares = square_sums(self.outputs)
-            return squares, torch.zeros_like(squares)
+            return square_sums(self.outputs), None
         same = self.indices.unsqueeze(1) == self.indices.unsqueeze(2)
         return gram_product(same.to(self.outputs.dtype), self.outputs @ self.outputs.mT)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from fedgan.privacy.clipping.layers.contribution import (
@@ -56,12 +55,11 @@ class OuterProducts:
         """Return the contribution of some of the samples."""
         return OuterProducts(self.inputs[rows], self.outputs[rows])
 
-    def squared_norms(self) -> tuple[Tensor, Tensor]:
+    def squared_norms(self) -> tuple[Tensor, Tensor | None]:
         """Return the squared norms by the product of the two Gram matrices (T, T), or directly where that is less."""
         positions, width = self.inputs.shape[1], self.inputs.shape[2] + self.outputs.shape[2]
         if positions == 1:
-            squares = square_sums(self.inputs) * square_sums(self.outputs)
-            return squares, torch.zeros_like(squares)
+            return square_sums(self.inputs) * square_sums(self.outputs), None
         if positions * width > self.inputs.shape[2] * self.outputs.shape[2]:
             return Instantiated(self.instantiate()).squared_norms()
         return gram_product(self.inputs @ self.inputs.mT, self.outputs @ self.outputs.mT)
