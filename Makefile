@@ -42,7 +42,7 @@ test-deployed: $(INSTALLED)
 	@log=$$(mktemp); $(BIN)/python -m pytest -n 3 -m deployed >"$$log" 2>&1; code=$$?; cat "$$log"; rm "$$log"; exit $$code
 
 test-here: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 -m 'not gpu and not deployed and not thorough and (not slow or privacy)'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not deployed and not thorough and (not slow or privacy)'
 	@$(MAKE) --no-print-directory mutants
 
 mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests red
