@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,10 +48,16 @@ def discover(grid: Grid, *, timeout: float | None, names: Mapping[int, str] | No
 
 
 def ask_who(
-    grid: Grid, *, timeout: float | None, names: Mapping[int, str] | None = None
+    grid: Grid, *, timeout: float | None, names: Mapping[int, str] | None = None, besides: Collection[str] = ()
 ) -> tuple[dict[str, Node], dict[str, str]]:
-    """Return the clients that answered as `discover` does, and why others are left out; two of a name are an error."""
-    messages = messages_for({node: RecordDict() for node in grid.get_node_ids()}, DESCRIBE, "0")
+    """Return the clients that answered as `discover` does, and why others are left out; two of a name are an error.
+
+    Args:
+        grid, timeout, names: as for `discover`.
+        besides: clients that have answered already and are not asked.
+    """
+    nodes = [node for node in grid.get_node_ids() if (names or {}).get(node) not in besides]
+    messages = messages_for({node: RecordDict() for node in nodes}, DESCRIBE, "0")
     answers = exchange(grid, messages, Description, timeout)
     left_out = {(names or {}).get(node, f"node {node}"): reason for node, reason in answers.refused.items()}
     clients: dict[str, Node] = {}

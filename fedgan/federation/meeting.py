@@ -13,6 +13,7 @@ from fedgan.errors import FedganError, IntegrityError
 from fedgan.federation.clients import Node, ask_who, check_alike, discover, read_roster, write_roster
 from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
+from fedgan.federation.reports import LATE
 from fedgan.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _ROSTER = ".clients.json"
 def meet(grid: Grid, config: Config, folder: RunFolder, terms: Terms, *, resume: bool) -> dict[str, Node]:
     """Wait for the clients of `config`, no longer than the terms' patience, and return who takes part.
 
+    Those whose answer does not come in that time are asked once more, where the run cannot do without them.
+
     A new run needs all of them: their sizes go into its sampling rates and weights. One that goes on needs as many as a
     round does; the others are asked again in every round.
 
@@ -35,10 +38,15 @@ def meet(grid: Grid, config: Config, folder: RunFolder, terms: Terms, *, resume:
     wait_for_nodes(grid, config.partition.clients, terms.patience)
     if terms.copies is None:
         return discover(grid, timeout=None)
+    needed = config.federation.minimum_clients if resume else config.partition.clients
     clients, left_out = ask_who(grid, timeout=terms.patience, names=terms.names)
+    if len(clients) < needed and LATE in left_out.values():
+        # Whoever loses its connection with a question in hand never answers it; a second one costs nothing.
+        _LOGGER.warning("%d of %d clients answered: the others are asked once more", len(clients), needed)
+        more, left_out = ask_who(grid, timeout=terms.patience, names=terms.names, besides=clients)
+        clients |= more
     faults = _faults(clients, terms.copies)
     there = {name: node for name, node in clients.items() if name not in faults}
-    needed = config.federation.minimum_clients if resume else config.partition.clients
     key = "federation.minimum_clients" if resume else "partition.clients"
     if faults and len(there) < needed:
         raise IntegrityError("; ".join(f"client {name}: {fault}" for name, fault in faults.items()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flwr.app import Message
 
 from fedgan.audit.budget import audit_budget
 from fedgan.config import Config, to_toml
@@ -55,6 +56,7 @@ def serve(tiny_config: MakeConfig, tmp_path: Path, watcher: Any) -> Callable[...
         resume: bool = False,
         rounds: int = 1,
         minimum: int = 1,
+        grid_type: type[InProcessGrid] = InProcessGrid,
     ) -> RunFolder:
         config = tiny_config(
             f"federation.rounds={rounds}",
@@ -67,9 +69,7 @@ def serve(tiny_config: MakeConfig, tmp_path: Path, watcher: Any) -> Callable[...
         if not resume:
             folder.create(to_toml(config))
         sites = check(config, tmp_path / "sites")
-        grid = InProcessGrid(
-            client_app(lambda context: wrap(site(sites, int(context.node_config["partition-id"])))), nodes
-        )
+        grid = grid_type(client_app(lambda context: wrap(site(sites, int(context.node_config["partition-id"])))), nodes)
         terms = Terms(patience=0.2, names=names or NAMES, copies=LedgerCopies(folder.ledgers))
         run_server(grid, config, folder, folder.ledgers, resume=resume, observer=watcher(), terms=terms)
         return folder
@@ -156,6 +156,33 @@ def test_too_few_to_go_on_with_are_named(serve: Callable[..., RunFolder]) -> Non
     serve()
     with pytest.raises(FedganError, match=r"2 clients answered but federation.minimum_clients = 3: missing are 00002"):
         serve(resume=True, nodes=2, minimum=3)
+
+
+class Forgets(InProcessGrid):
+    """Loses the first questions to a node, as a SuperNode does whose SuperLink is killed while it holds them."""
+
+    lost = 1
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        identifiers = []
+        for message in messages:
+            identifiers += super().push_messages([message])
+            if message.metadata.dst_node_id == 1002 and self.lost:
+                self.lost -= 1
+                self._replies.pop(identifiers[-1])
+        return identifiers
+
+
+class ForgetsTwice(Forgets):
+    lost = 2
+
+
+def test_whose_question_was_lost_is_asked_once_more(serve: Callable[..., RunFolder]) -> None:
+    folder = serve(grid_type=Forgets)
+    assert folder.read_metrics()[-1]["clients"] == [*NAMES.values()]
+    assert serve(resume=True, rounds=2, minimum=3, grid_type=Forgets).read_metrics()[-1]["refused"] == {}
+    with pytest.raises(FedganError, match=r"2 clients answered .* missing are 00002 \(no answer in time\)"):
+        serve(resume=True, rounds=3, minimum=3, grid_type=ForgetsTwice)
 
 
 def test_how_long_clients_took_is_told_of_each(serve: Callable[..., RunFolder]) -> None:
