@@ -38,8 +38,8 @@ def evaluate(
     from fedgan.data import load_data
     from fedgan.federation.assessment import assess, assess_classes, judged_images
     from fedgan.federation.card import load_generator
+    from fedgan.federation.machine import use_threads
     from fedgan.federation.private_reads import STATEMENT, memorised
-    from fedgan.federation.sites import use_threads
 
     folder = RunFolder.of_run(run) if private_reads else RunFolder.open(run)
     _, config = load_generator(folder)

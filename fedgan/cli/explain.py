@@ -34,7 +34,7 @@ def explain(
     from fedgan.explain import explain_classes
     from fedgan.federation.card import load_generator
     from fedgan.federation.discriminator import load_discriminator
-    from fedgan.federation.sites import use_threads
+    from fedgan.federation.machine import use_threads
     from fedgan.report.attribution_picture import attribution_picture
 
     if output.suffix != ".png":

@@ -19,13 +19,14 @@ from fedgan.config import Config, config_from_flat, to_toml
 from fedgan.errors import FedganError, UsageError
 from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
+from fedgan.federation.machine import use_threads
 from fedgan.federation.names import check_names
 from fedgan.federation.node import SERVER_KEYS
 from fedgan.federation.observers import Observer
 from fedgan.federation.outcome import write_outcome
 from fedgan.federation.run import Terms, run_server
 from fedgan.federation.simulation import check, ledgers_of
-from fedgan.federation.sites import sites_of_process, use_threads
+from fedgan.federation.sites import sites_of_process
 from fedgan.federation.sole import end_with_parent, only_writer
 from fedgan.federation.vault import Vault
 from fedgan.runs import RunFolder

@@ -15,7 +15,7 @@ from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
 from fedgan.evaluation.shared import shared
 from fedgan.federation.card import load_generator
-from fedgan.federation.sites import judging_device
+from fedgan.federation.machine import judging_device
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed

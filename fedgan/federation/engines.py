@@ -13,8 +13,9 @@ from flwr.serverapp import Grid, ServerApp
 from fedgan.config import Config
 from fedgan.errors import UsageError
 from fedgan.federation.grid import InProcessGrid
+from fedgan.federation.machine import use_threads
 from fedgan.federation.relay import client_app
-from fedgan.federation.sites import sites_of_process, use_threads
+from fedgan.federation.sites import sites_of_process
 from fedgan.federation.vault import Vault
 
 Main = Callable[[Grid], None]

@@ -15,14 +15,8 @@ from fedgan.federation.algorithms import ALGORITHMS, Algorithm
 from fedgan.federation.arrays import gradient_arrays, networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.cohort import cohort_size, participations
-from fedgan.federation.compression import packed_bytes
-from fedgan.federation.records import count_bytes, to_records
-from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
-from fedgan.federation.sites import (
-    Sites,
-    client_name,
+from fedgan.federation.components import (
     fitted_family,
-    fraction_asked,
     gan_of,
     generated_images,
     is_anchored,
@@ -30,6 +24,11 @@ from fedgan.federation.sites import (
     loss_of,
     optimisation_of,
 )
+from fedgan.federation.compression import packed_bytes
+from fedgan.federation.planning import fraction_asked
+from fedgan.federation.records import count_bytes, to_records
+from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
+from fedgan.federation.sites import Sites, client_name
 from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise

@@ -11,10 +11,10 @@ from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.assessment import inception_weights
 from fedgan.federation.cohort import cohort_size
 from fedgan.federation.combinations import check_combination, check_early_stopping, check_warm_start
+from fedgan.federation.machine import pick_device
 from fedgan.federation.public_start import check_public_data
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS
 from fedgan.federation.server_setup import assumptions_of
-from fedgan.federation.sites import pick_device
 from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.training.augmentation import choose_augmentations

@@ -17,12 +17,13 @@ from fedgan.federation.checkpoint import latest_checkpoint, load_checkpoint, sav
 from fedgan.federation.ledger_copies import LedgerCopies
 from fedgan.federation.meeting import last_ledgers, meet
 from fedgan.federation.observers import Observer
+from fedgan.federation.planning import fraction_asked
 from fedgan.federation.public_start import pretrain
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
-from fedgan.federation.sites import fraction_asked, ledger_path
+from fedgan.federation.sites import ledger_path
 from fedgan.federation.strategy import GanStrategy
 from fedgan.privacy.ledger import read_ledger
 from fedgan.runs import RunFolder

@@ -11,22 +11,14 @@ from fedgan.config import Config
 from fedgan.federation.aggregation import AGGREGATIONS, Assumptions
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.bounds import ReleaseBounds
+from fedgan.federation.components import fitted_family, gan_of, generated_images, is_refined, loss_of, optimisation_of
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.inspection import Inspector
+from fedgan.federation.planning import plan_of, warm_start_shares
 from fedgan.federation.requests import Description
 from fedgan.federation.server import Server
 from fedgan.federation.server_optimizers import SERVER_OPTIMIZERS, Constants, ServerOptimizer
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep, NetworkAverage, ServerStep
-from fedgan.federation.sites import (
-    fitted_family,
-    gan_of,
-    generated_images,
-    is_refined,
-    loss_of,
-    optimisation_of,
-    plan_of,
-    warm_start_shares,
-)
 from fedgan.federation.weights import Weights
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import NoiseSource, SecureNoise

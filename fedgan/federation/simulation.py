@@ -13,18 +13,13 @@ from flwr.serverapp import Grid
 from fedgan.audit.budget import BudgetReport
 from fedgan.config import Config, to_toml
 from fedgan.errors import UsageError, bad_value
+from fedgan.federation.components import gan_of, generated_images
 from fedgan.federation.engines import in_process, on_ray
+from fedgan.federation.machine import use_threads
 from fedgan.federation.names import check_names
 from fedgan.federation.observers import Observer
 from fedgan.federation.run import is_private, ledgers_there, run_server, spent
-from fedgan.federation.sites import (
-    Sites,
-    client_name,
-    gan_of,
-    generated_images,
-    sites_of_process,
-    use_threads,
-)
+from fedgan.federation.sites import Sites, client_name, sites_of_process
 from fedgan.runs import RunFolder
 
 _LOGGER = logging.getLogger(__name__)

@@ -25,10 +25,11 @@ import torch
 from fedgan.config import Config, load_config, to_toml
 from fedgan.data import poisson_indices, uniform_indices
 from fedgan.federation.algorithms import ALGORITHMS, ClientResult, ClientRound, ServerRound
+from fedgan.federation.components import gan_of, loss_of, optimisation_of
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.simulation import check, simulate
-from fedgan.federation.sites import Sites, gan_of, loss_of, optimisation_of
+from fedgan.federation.sites import Sites
 from fedgan.models import ExponentialMovingAverage
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise

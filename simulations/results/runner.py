@@ -20,8 +20,9 @@ from fedgan.evaluation.classes import accuracy_by_class
 from fedgan.evaluation.shared import forget
 from fedgan.federation import simulation
 from fedgan.federation.assessment import judged_images
+from fedgan.federation.machine import judging_device, use_threads
 from fedgan.federation.run import is_private
-from fedgan.federation.sites import Sites, judging_device, use_threads
+from fedgan.federation.sites import Sites
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed

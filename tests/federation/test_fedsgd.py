@@ -17,11 +17,12 @@ from torch import Tensor
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
 from fedgan.data.sampling import poisson_indices
+from fedgan.federation.components import gan_of, loss_of, optimisation_of
 from fedgan.federation.requests import EmbedRequest, Release
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.simulation import Outcome
-from fedgan.federation.sites import Sites, gan_of, loss_of, optimisation_of
+from fedgan.federation.sites import Sites
 from fedgan.federation.vault import Vault
 from fedgan.privacy.accounting import epsilon
 from fedgan.privacy.events import Gaussian, PoissonSampled, SelfComposed

@@ -12,8 +12,8 @@ from fedgan.audit.budget import audit_budget
 from fedgan.config import Config
 from fedgan.federation.assessment import assess, assess_classes, judged_images
 from fedgan.federation.card import load_generator
+from fedgan.federation.machine import judging_device
 from fedgan.federation.simulation import Outcome, prepare, simulate
-from fedgan.federation.sites import judging_device
 from fedgan.runs import RunFolder
 
 pytestmark = [pytest.mark.privacy, pytest.mark.gpu]

@@ -13,8 +13,8 @@ import torch
 
 from fedgan.config import Config
 from fedgan.errors import UsageError
+from fedgan.federation.components import gan_of
 from fedgan.federation.public_start import pretrain
-from fedgan.federation.sites import gan_of
 from fedgan.privacy.ledger import read_ledger
 
 MakeConfig = Callable[..., Config]

@@ -19,15 +19,18 @@ from fedgan.federation.attack.clients import CanaryClients
 from fedgan.federation.attack.published import PublishedStep
 from fedgan.federation.attack.sites import Canaries, WatchedSites
 from fedgan.federation.clients import discover
+from fedgan.federation.components import gan_of
 from fedgan.federation.grid import InProcessGrid
+from fedgan.federation.machine import use_threads
 from fedgan.federation.names import check_names
+from fedgan.federation.planning import fraction_asked
 from fedgan.federation.relay import client_app
 from fedgan.federation.replay import forget_releases
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
 from fedgan.federation.server_setup import server_of
 from fedgan.federation.server_steps import ClippedUpdates, GradientStep
-from fedgan.federation.sites import client_name, fraction_asked, gan_of, ledger_path, use_threads
+from fedgan.federation.sites import client_name, ledger_path
 from fedgan.federation.strategy import GanStrategy
 from fedgan.privacy.noise import SecureNoise
 from fedgan.seeding import derive_seed

@@ -11,7 +11,8 @@ from fedgan.config import Config
 from fedgan.errors import UsageError, unknown_name
 from fedgan.federation.attack.records import place_canaries
 from fedgan.federation.attack.vault import Watch, WatchedVault
-from fedgan.federation.sites import Sites, client_name, gan_of, ledger_path
+from fedgan.federation.components import gan_of
+from fedgan.federation.sites import Sites, client_name, ledger_path
 from fedgan.federation.vault import Vault
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.seeding import derive_seed

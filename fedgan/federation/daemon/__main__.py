@@ -16,7 +16,7 @@ from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
-from fedgan.federation.sites import use_threads
+from fedgan.federation.machine import use_threads
 
 _LOGGER = logging.getLogger("fedgan.vault")
 _GRACE_S = 5.0

@@ -8,12 +8,13 @@ from functools import lru_cache
 from fedgan.config import Config, config_from_flat
 from fedgan.data import ImageDataset, load_data
 from fedgan.errors import UsageError, bad_value
+from fedgan.federation.components import training_of
 from fedgan.federation.daemon.policy import check_config, check_plan, check_size, check_weights
 from fedgan.federation.daemon.site import Site, SiteFolder
 from fedgan.federation.daemon.wire import Asked
 from fedgan.federation.names import check_names
+from fedgan.federation.planning import draws_from_everybody, plan_of
 from fedgan.federation.requests import Description, EmbedRequest, Release, TrainRequest
-from fedgan.federation.sites import draws_from_everybody, plan_of, training_of
 from fedgan.federation.vault import Vault
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.ledger_signing import check_signed

@@ -20,6 +20,7 @@ from fedgan.audit.verify import verify
 from fedgan.config import Config, flatten
 from fedgan.data import ImageDataset
 from fedgan.errors import UsageError
+from fedgan.federation.components import training_of
 from fedgan.federation.daemon import remote
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.remote import RemoteVault
@@ -28,9 +29,9 @@ from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
 from fedgan.federation.daemon.wire import Asked, encode
 from fedgan.federation.deploy.certificates import new_key, node_key_pair
+from fedgan.federation.planning import plan_of
 from fedgan.federation.requests import Description, Refusal, Release, TrainRequest
 from fedgan.federation.server_setup import server_of
-from fedgan.federation.sites import plan_of, training_of
 from fedgan.federation.vault import Vault
 from fedgan.privacy import ledger_clock
 from fedgan.privacy.ledger import read_ledger
