@@ -33,6 +33,7 @@ from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
 from fedgan.privacy.plan import PrivacyPlan
+from fedgan.training.early_stopping import IMAGES_PER_CLASS
 from fedgan.training.gan import Gan
 from fedgan.training.local import train_discriminator_steps, train_generator_steps
 from fedgan.training.rules import GradientRule
@@ -153,21 +154,22 @@ def _answer_bytes(config: Config, arrays: Arrays, request: EmbedRequest | TrainR
 def _expected_seconds(config: Config, gan: Gan, *, records: int) -> float:
     """Extrapolate from a few steps of each kind on random images."""
     federation, training = config.federation, config.training
-    seconds = 0.0
-    if training.public_data:
-        seconds += _fit_step_seconds(config, gan) * training.public_steps
-    if training.warm_start == "mean_embedding":
-        seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
-    elif training.warm_start == "mixture":
+    seconds, fit_step, fitted = 0.0, 0.0, training.warm_start == "mean_embedding" or is_refined(config)
+    if fitted or training.public_data:
+        fit_step = _fit_step_seconds(config, gan)
+        seconds += fit_step * (training.public_steps if training.public_data else 0)
+        seconds += fit_step * (training.warm_start_steps if fitted else 0)
+    if training.warm_start == "mixture":
         seconds += _moments_seconds(config, gan) * records * training.warm_start_stages
-        if is_refined(config):
-            seconds += _fit_step_seconds(config, gan) * training.warm_start_steps
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
     at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
     cohort = _expected_clients(config)
     a_round = cohort * federation.local_steps * discriminator
     a_round += (cohort if at_clients else 1) * (federation.local_steps / every) * generator
+    if training.early_stopping_rounds:  # a look is the forward pass of a step, of which it is a third
+        looked_at = IMAGES_PER_CLASS * cast(int, gan.generator.num_classes)
+        a_round += fit_step / 3 * looked_at / training.warm_start_batch_size
     return seconds + federation.rounds * a_round
 
 

@@ -16,9 +16,11 @@ from fedgan.audit.verify import verify
 from fedgan.config import Config
 from fedgan.errors import UsageError
 from fedgan.federation.embeddings import WarmStart
+from fedgan.federation.forecast import forecast
 from fedgan.federation.names import check_names
 from fedgan.federation.server import Server
 from fedgan.federation.simulation import Outcome
+from fedgan.federation.sites import Sites
 from fedgan.privacy.ledger import read_ledger
 from fedgan.training.early_stopping import EarlyStopping, held_back
 from fedgan.training.warm_start import EmbeddingTarget
@@ -159,3 +161,16 @@ def test_there_has_to_be_something_untouched_to_watch(
     with pytest.raises(UsageError, match=reason) as caught:
         check_names(tiny_config(WATCHED[1], *changes))
     assert caught.value.key == "training.early_stopping_rounds"
+
+
+def test_a_forecast_counts_the_looks(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 images of each of 10 classes a round, at a third of a step of 20 images that takes 0.3 s."""
+    monkeypatch.setattr("fedgan.federation.forecast._fit_step_seconds", lambda *_: 0.3)
+    monkeypatch.setattr("fedgan.federation.forecast._step_seconds", lambda *_: (0.0, 0.0))
+    seconds = {
+        rounds: forecast(config, Sites(config, tmp_path)).seconds
+        for rounds in (0, 2)
+        for config in [tiny_config("federation.rounds=6", f"training.early_stopping_rounds={rounds}")]
+    }
+    assert seconds[0] == pytest.approx(5 * 0.3)  # the fit's
+    assert seconds[2] - seconds[0] == pytest.approx(6 * 0.1 * 2000 / 20)
