@@ -35,6 +35,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's generator on the held-out test set; no private record is read without --private-reads."""
+    import torch
+
     from fedgan.data import load_data
     from fedgan.federation.assessment import assess, assess_classes, judged_images
     from fedgan.federation.card import load_generator
@@ -59,7 +61,7 @@ def evaluate(
 
             confusion_picture(analysis, plot)
     if private_reads:
-        found = memorised(folder, config, judged_images(folder)[0])
+        found = memorised(folder, config, judged_images(folder)[0].to(torch.device("cpu")))
         document["private_reads"] = {"statement": STATEMENT, **found.to_dict()}
         texts.append(memorisation_text(found, STATEMENT))
     if as_json:

@@ -99,10 +99,6 @@ class DataSplit:
         if len(self.train) == 0:
             raise UsageError("data.root: there is no training record in it")
 
-    def to(self, device: torch.device) -> DataSplit:
-        """Return both parts on `device`."""
-        return DataSplit(self.train.to(device), self.test.to(device))
-
     @classmethod
     def hold_out(cls, dataset: ImageDataset, held_out: Tensor) -> DataSplit:
         """Return the split whose test part is the records where `held_out` (N,) bool is true."""

@@ -20,8 +20,6 @@ from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 
-_CPU = torch.device("cpu")
-
 
 def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
@@ -38,7 +36,7 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
         UsageError: a metric is unknown, needs an extra or weights that are not there, or the run has no generator.
         IntegrityError: weights, card or earlier scores are damaged.
     """
-    synthetic, config = _on_device(folder)
+    synthetic, config = judged_images(folder)
     chosen = choose_metrics(metrics, weights or inception_weights(config))
     seed = derive_seed(config.seed, "evaluation")
     real = on_device(test, synthetic.labels.device)
@@ -50,7 +48,7 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
 
 def assess_classes(folder: RunFolder, test: ImageDataset) -> ClassAnalysis:
     """Return what became of each class and write it to evaluation.json; see `assess`."""
-    synthetic, config = _on_device(folder)
+    synthetic, config = judged_images(folder)
     real = on_device(test, synthetic.labels.device)
     analysis = analyse_classes(synthetic, real, derive_seed(config.seed, "evaluation"))
     _write(folder, config, test, _earlier(folder, "metrics"), analysis.to_dict())
@@ -58,10 +56,10 @@ def assess_classes(folder: RunFolder, test: ImageDataset) -> ClassAnalysis:
 
 
 @shared
-def judged_images(folder: RunFolder, device: torch.device = _CPU) -> tuple[ImageDataset, Config]:
-    """Return the images, on `device`, by which the generator in `folder` is judged, and the run's configuration."""
+def judged_images(folder: RunFolder) -> tuple[ImageDataset, Config]:
+    """Return the images by which the generator in `folder` is judged, on the device for it, and the configuration."""
     generator, config = load_generator(folder)
-    seed = derive_seed(config.seed, "evaluation")
+    device, seed = judging_device(config.device), derive_seed(config.seed, "evaluation")
     return generate_images(generator.to(device), config.evaluation.count, seed=seed).to(device), config
 
 
@@ -69,12 +67,6 @@ def judged_images(folder: RunFolder, device: torch.device = _CPU) -> tuple[Image
 def on_device(test: ImageDataset, device: torch.device) -> ImageDataset:
     """Return `test` on `device`, the same object each time, by which metrics know what they have computed."""
     return test.to(device)
-
-
-def _on_device(folder: RunFolder) -> tuple[ImageDataset, Config]:
-    """Return what `judged_images` does, on the device that the run is judged on."""
-    _, config = load_generator(folder)
-    return judged_images(folder, judging_device(config.device))
 
 
 def inception_weights(config: Config) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,19 +48,24 @@ def discover(grid: Grid, *, timeout: float | None, names: Mapping[int, str] | No
 
 
 def ask_who(
-    grid: Grid, *, timeout: float | None, names: Mapping[int, str] | None = None, besides: Collection[str] = ()
+    grid: Grid,
+    *,
+    timeout: float | None,
+    names: Mapping[int, str] | None = None,
+    besides: Mapping[str, Node] | None = None,
 ) -> tuple[dict[str, Node], dict[str, str]]:
     """Return the clients that answered as `discover` does, and why others are left out; two of a name are an error.
 
     Args:
         grid, timeout, names: as for `discover`.
-        besides: clients that have answered already and are not asked.
+        besides: clients that have answered already: they are returned with the others and not asked.
     """
-    nodes = [node for node in grid.get_node_ids() if (names or {}).get(node) not in besides]
+    clients = dict(besides or {})
+    known = {node.node_id for node in clients.values()}
+    nodes = [node for node in grid.get_node_ids() if node not in known]
     messages = messages_for({node: RecordDict() for node in nodes}, DESCRIBE, "0")
     answers = exchange(grid, messages, Description, timeout)
     left_out = {(names or {}).get(node, f"node {node}"): reason for node, reason in answers.refused.items()}
-    clients: dict[str, Node] = {}
     for node, description in answers.good.items():
         if names is not None and names.get(node) != description.client:
             left_out[names.get(node, f"node {node}")] = f"calls itself {quoted(description.client)}"

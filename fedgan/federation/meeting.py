@@ -24,9 +24,10 @@ _ROSTER = ".clients.json"
 
 
 def meet(grid: Grid, config: Config, folder: RunFolder, terms: Terms, *, resume: bool) -> dict[str, Node]:
-    """Wait for the clients of `config`, no longer than the terms' patience, and return who takes part.
+    """Wait for the clients of `config` and return who takes part.
 
-    Those whose answer does not come in that time are asked once more, where the run cannot do without them.
+    The terms' patience is how long their nodes are waited for, and then their answers; where the run cannot do without
+    those whose answer does not come in that time, they are asked once more and waited for as long again.
 
     A new run needs all of them: their sizes go into its sampling rates and weights. One that goes on needs as many as a
     round does; the others are asked again in every round.
@@ -42,9 +43,9 @@ def meet(grid: Grid, config: Config, folder: RunFolder, terms: Terms, *, resume:
     clients, left_out = ask_who(grid, timeout=terms.patience, names=terms.names)
     if len(clients) < needed and LATE in left_out.values():
         # Whoever loses its connection with a question in hand never answers it; a second one costs nothing.
-        _LOGGER.warning("%d of %d clients answered: the others are asked once more", len(clients), needed)
-        more, left_out = ask_who(grid, timeout=terms.patience, names=terms.names, besides=clients)
-        clients |= more
+        _LOGGER.warning("%d clients answered and %d are needed: the others are asked again", len(clients), needed)
+        clients, again = ask_who(grid, timeout=terms.patience, names=terms.names, besides=clients)
+        left_out |= again
     faults = _faults(clients, terms.copies)
     there = {name: node for name, node in clients.items() if name not in faults}
     key = "federation.minimum_clients" if resume else "partition.clients"

@@ -5,10 +5,7 @@ from __future__ import annotations
 from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
-from fedgan.federation.components import (
-    fitted_family,
-    is_refined,
-)
+from fedgan.federation.components import fitted_family, is_refined
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.training.warm_start import stage_shares
 

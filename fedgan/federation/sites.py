@@ -12,9 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from fedgan.config import Config
 from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partition, skewed
 from fedgan.errors import bad_value
-from fedgan.federation.components import (
-    training_of,
-)
+from fedgan.federation.components import training_of
 from fedgan.federation.machine import use_threads
 from fedgan.federation.planning import draws_from_everybody, plan_of
 from fedgan.federation.vault import LocalTraining, Vault
@@ -98,9 +96,9 @@ class Sites:
 
     def check_batch(self, index: int) -> None:
         """Raise UsageError if a batch is larger than the records it is drawn from; without rounds none is drawn."""
-        size = self._config.training.batch_size
         if not self._config.federation.rounds:
             return
+        size = self._config.training.batch_size
         if draws_from_everybody(self._config):
             if size > self.records:
                 accepted = f"at most {self.records}, the records of all clients together"

@@ -151,7 +151,7 @@ class Vault:
         accounting of the coin is of both its sides.
         """
         plan, training = self._plan, self._training
-        if not 1 <= request.steps <= training.local_steps or request.discriminator_steps < 1:
+        if not 1 <= request.steps <= training.local_steps or request.discriminator_steps < 1 or plan.participations < 1:
             raise Refusal(Refusal.BAD_REQUEST)
         if not 0 <= request.augmentation_chance <= 1:
             raise Refusal(Refusal.BAD_REQUEST)

@@ -7,14 +7,14 @@ Real and generated images are treated alike, in both networks' steps, so that th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fedgan.training.augmentation import Augmentation
-from fedgan.training.record_streams import normals, record_words, uniforms
+from fedgan.training.record_streams import KEY, normals, record_words, uniforms
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,11 @@ class Perturbation:
             rng: names the step.
         """
         step = int(torch.randint(2**62, (), generator=rng))
-        noisy = 2 * ceil(prod(images.shape[1:]) / 2) if self.std > 0 else 0  # an even number, as normals come in pairs
-        words = record_words("shown", step, images, labels, self.copies * (self._draws + noisy))
-        shown = []
+        words = record_words("shown", step, images, labels, self.copies * (self._draws + KEY))
+        pixels, shown = prod(images.shape[1:]) if self.std > 0 else 0, []
         for part in np.split(words, self.copies, axis=1):
-            noise = normals(part[:, self._draws :])[:, : prod(images.shape[1:])].reshape(-1, *images.shape[1:])
-            shown.append(self._change(images, uniforms(part[:, : self._draws]), noise if noisy else noise[:0]))
+            noise = normals(part[:, self._draws :], pixels).reshape(-1, *images.shape[1:]) if pixels else images[:0]
+            shown.append(self._change(images, uniforms(part[:, : self._draws]), noise))
         return shown[0] if self.copies == 1 else torch.stack(shown, dim=1)
 
     def of_generated(self, images: Tensor, rng: torch.Generator, *, copies: int = 1) -> Tensor:

@@ -7,12 +7,14 @@ gradients of all others.
 from __future__ import annotations
 
 from hashlib import sha256, shake_256
-from math import tau
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+KEY = 2
+"""Words that name a stream of normals."""
 
 
 def record_words(name: str, step: int, images: Tensor, labels: Tensor, count: int) -> npt.NDArray[np.uint32]:
@@ -31,7 +33,7 @@ def record_words(name: str, step: int, images: Tensor, labels: Tensor, count: in
         shake_256(prefix + label.to_bytes(8, "big") + sha256(image).digest()).digest(4 * count)
         for image, label in zip(host, labels.tolist(), strict=True)
     ]
-    return np.frombuffer(b"".join(words), dtype="<u4").reshape(len(host), count)
+    return np.frombuffer(b"".join(words), dtype=np.uint32).reshape(len(host), count)
 
 
 def uniforms(words: npt.NDArray[np.uint32]) -> Tensor:
@@ -39,9 +41,9 @@ def uniforms(words: npt.NDArray[np.uint32]) -> Tensor:
     return torch.from_numpy((words >> 8).astype(np.float32) * np.float32(2.0**-24))
 
 
-def normals(words: npt.NDArray[np.uint32]) -> Tensor:
-    """Return standard normal float32 numbers (B, 2 m) of `words` (B, 2 m), by Box and Muller."""
-    radius, turn = np.split(words.astype(np.float64), 2, axis=1)
-    length = np.sqrt(-2 * np.log((radius + 1) * 2.0**-32))
-    angle = turn * (tau * 2.0**-32)
-    return torch.from_numpy(np.concatenate([length * np.cos(angle), length * np.sin(angle)], axis=1)).float()
+def normals(words: npt.NDArray[np.uint32], count: int) -> Tensor:
+    """Return `count` standard normal float32 numbers for each record, (B, count), seeded by `KEY` of its words."""
+    found = torch.empty(len(words), count)
+    for row, seed in zip(found, np.ascontiguousarray(words).view(np.uint64)[:, 0].tolist(), strict=True):
+        torch.randn(count, generator=torch.Generator().manual_seed(seed >> 1), out=row)
+    return found

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=Path(os.environ.get("FEDGAN_DATA", "data")), help="folder of data sets"
     )
     run.add_argument("--runs", type=Path, default=Path("runs/results"), help="where the run folder goes")
-    run.add_argument("--replace", action="store_true", help="run it again although its result is there")
+    run.add_argument("--replace", action="store_true", help="make the result anew although it is there")
     commands.add_parser("table", help="write tables and plots from the results that are there")
     return parser
 

@@ -29,7 +29,7 @@ def training_frechet(synthetic: ImageDataset, data: DataSplit) -> float:
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
     hidden, device = _network(data.train)[:-1], data.test.labels.device
-    features = [outputs(hidden, images, device).cpu().double() for images in (synthetic, data.test)]
+    features = [outputs(hidden, images, device).double() for images in (synthetic, data.test)]
     statistics = [fid_features_to_statistics(drawn(rows, IMAGES, seed=0)) for rows in features]
     return max(0.0, float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]))
 
@@ -38,7 +38,7 @@ def _network(real: ImageDataset) -> nn.Sequential:
     """Return the classifier of `real`; the rows of one process train it once."""
     digest = dataset_digest(real)
     if digest not in _NETWORKS:
-        model = build_cnn(real.image_shape, real.num_classes, seed=0).to(real.labels.device)
+        model = build_cnn(real.image_shape, real.num_classes, seed=0)
         fit_classifier(model, real, epochs=EPOCHS, seed=0)
         _NETWORKS[digest] = model
     return _NETWORKS[digest]

@@ -30,7 +30,7 @@ def draw_samples(images: ImageDataset, path: Path) -> None:
     sheet = np.full((classes * (height + 1), COLUMNS * (width + 1), channels), 128, dtype=np.uint8)
     for label in range(classes):
         chosen = (images.labels == label).nonzero()[:COLUMNS, 0]
-        pixels = ((images.batch(chosen)[0] + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        pixels = ((images.batch(chosen)[0] + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         for column, tile in enumerate(pixels):
             top, left = label * (height + 1), column * (width + 1)
             sheet[top : top + height, left : left + width] = tile

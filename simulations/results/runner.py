@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from fedgan import __version__
 from fedgan.audit.budget import audit_budget
 from fedgan.cli.progress import RunProgress
@@ -20,7 +22,7 @@ from fedgan.evaluation.classes import accuracy_by_class
 from fedgan.evaluation.shared import forget
 from fedgan.federation import simulation
 from fedgan.federation.assessment import judged_images
-from fedgan.federation.machine import judging_device, use_threads
+from fedgan.federation.machine import use_threads
 from fedgan.federation.run import is_private
 from fedgan.federation.sites import Sites
 from fedgan.files import write_text
@@ -37,20 +39,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class _Trained:
-    """What there is to judge, what it cost, and where."""
+    """What there is to judge, what it cost, where and when."""
 
     synthetic: ImageDataset
     seconds: float
     promised: dict[str, Any]
     hardware: dict[str, str | int | float]
+    date: str
+    fedgan: str = __version__
     stopped: str = ""
 
 
 def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, replace: bool = False) -> Path:
     """Run `row` with `seed` and return the JSON file that it was written to.
 
-    A run that was trained and not judged, on another machine, say, is only judged: trained.json in its folder holds how
-    long it was trained and on what, and that is the record's hardware.
+    A run of the same configuration that is in `runs` already, trained on another machine, say, is only judged:
+    trained.json in its folder holds when, how long and on what it was trained, and that is the record's hardware.
 
     Args:
         data: folder of the data sets.
@@ -59,7 +63,8 @@ def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, repla
         replace: whether a result that is there may be replaced: a bad one is a result too.
 
     Raises:
-        UsageError: there is a result already, the data are missing, or there is no GPU for a row that needs one.
+        UsageError: there is a result already, or a run of another configuration; the data are missing, or there is no
+            GPU for a row that needs one.
     """
     path = free_path(results, row.name, seed, replace=replace)
     root = [f"data.root={data / row.data}"] if row.data else []
@@ -73,8 +78,8 @@ def run_row(row: Row, seed: int, *, data: Path, runs: Path, results: Path, repla
     record = Record(
         row=row.name,
         seed=seed,
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        fedgan=__version__,
+        date=trained.date,
+        fedgan=trained.fedgan,
         command=row.command(seed),
         **trained.promised,
         generated=len(trained.synthetic),
@@ -99,15 +104,35 @@ def free_path(results: Path, row: str, seed: int, *, replace: bool) -> Path:
 
 def _train(config: Config, output: Path) -> _Trained:
     note = output / "trained.json"
-    if not note.exists():
+    if note.exists():
+        _check_same(config, output)
+    else:
         begun = perf_counter()
         folder, sites = simulation.prepare(config, output, resume=False)
         with RunProgress(folder, rounds=config.federation.rounds, seed=config.seed, quiet=True) as progress:
             outcome = simulation.simulate(config, folder, sites, engine="local", resume=False, observer=progress)
-        cost = {"seconds": perf_counter() - begun, "hardware": hardware(), "stopped": outcome.stopped}
+        cost = {
+            "seconds": perf_counter() - begun,
+            "stopped": outcome.stopped,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "fedgan": __version__,
+            "hardware": hardware(),
+        }
         write_text(note, json.dumps(cost) + "\n")
-    synthetic, _ = judged_images(RunFolder.open(output), judging_device(config.device))
+    # On the CPU, whatever it was trained on: all rows of a table are judged by the same networks.
+    synthetic = judged_images(RunFolder.open(output))[0].to(torch.device("cpu"))
     return _Trained(synthetic, promised=_promised(config, output), **json.loads(note.read_text(encoding="utf-8")))
+
+
+def _check_same(config: Config, output: Path) -> None:
+    """Raise UsageError unless the run in `output` is one of `config`, wherever its data lay."""
+    there = load_config(RunFolder.open(output).config, [])
+    if _anywhere(there) != _anywhere(config):
+        raise UsageError(f"{output} holds a run of another configuration: delete it or give another --runs")
+
+
+def _anywhere(config: Config) -> Config:
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": ""})})
 
 
 def _promised(config: Config, output: Path) -> dict[str, Any]:
@@ -124,15 +149,12 @@ def _promised(config: Config, output: Path) -> dict[str, Any]:
 
 def _real(row: Row, data: DataSplit, seed: int) -> _Trained:
     """Return the real training images, as many of them as generated ones would be."""
-    import torch
-
     chosen = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[: row.images]
     nothing = {"level": "none", "trust": None, "epsilon": None, "delta": None}
-    return _Trained(data.train.subset(chosen), 0.0, nothing, hardware())
+    return _Trained(data.train.subset(chosen), 0.0, nothing, hardware(), f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 def _judge(synthetic: ImageDataset, data: DataSplit, seed: int) -> tuple[dict[str, float], list[float | None]]:
-    data = data.to(synthetic.labels.device)
     chosen = choose_metrics(",".join(METRICS))
     scores = {name: metric.score(synthetic, data.test, seed) for name, metric in chosen.items()}
     by_class = accuracy_by_class(synthetic, data.test, seed)

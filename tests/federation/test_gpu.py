@@ -10,6 +10,7 @@ import torch
 
 from fedgan.audit.budget import audit_budget
 from fedgan.config import Config
+from fedgan.evaluation.shared import forget
 from fedgan.federation.assessment import assess, assess_classes, judged_images
 from fedgan.federation.card import load_generator
 from fedgan.federation.machine import judging_device
@@ -98,12 +99,14 @@ def test_a_run_is_judged_on_the_gpu_with_the_scores_of_the_cpu(
     names = "logistic_regression,cnn,mlp,frechet_distance,kernel_distance,precision,recall,density,coverage,duplicates"
     scores = assess(folder, sites.data.test, names)
     assert list(scores) == names.split(",")
-    assert judged_images(folder, torch.device("cuda"))[0].images.device.type == "cuda"
+    assert judged_images(folder)[0].images.device.type == "cuda"
     analysis = assess_classes(folder, sites.data.test)
     assert analysis.to_dict()
+    forget()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedgan.federation.assessment.judging_device", lambda name: torch.device("cpu"))
         again = assess(folder, sites.data.test, names)
     assert scores["logistic_regression"] == pytest.approx(again["logistic_regression"], abs=0.03)
-    for name, score in again.items():
-        assert scores[name] == pytest.approx(score, rel=0.3, abs=0.2), name
+    assert {name for name, score in again.items() if scores[name] == pytest.approx(score, rel=0.3, abs=0.05)} == {
+        *again
+    }

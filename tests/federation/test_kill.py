@@ -108,15 +108,15 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("level", ["none", "record"])
-def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level: str) -> None:
+@pytest.mark.parametrize(("level", "kills"), [("none", 2), pytest.param("record", 1, marks=pytest.mark.privacy)])
+def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level: str, kills: int) -> None:
     config = tiny_config(f"privacy.level='{level}'", "federation.rounds=30", "evaluation.count=200")
     (tmp_path / "run.toml").write_text(to_toml(config))
     settings = {"cwd": tmp_path, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "timeout": 120}
     whole = tmp_path / "whole"
     if level == "none":
         subprocess.run(command(whole, "run.toml"), check=True, **settings)
-    for number in range(2):
+    for number in range(kills):
         folder = tmp_path / f"killed-{number}"
         child = subprocess.Popen(command(folder, "run.toml"), cwd=tmp_path, env=settings["env"])
         rows: list[Any] = []

@@ -185,6 +185,12 @@ def test_whose_question_was_lost_is_asked_once_more(serve: Callable[..., RunFold
         serve(resume=True, rounds=3, minimum=3, grid_type=ForgetsTwice)
 
 
+def test_a_client_is_asked_again_by_its_own_node_alone(serve: Callable[..., RunFolder]) -> None:
+    """Between the questions another node cannot take the name of a client that has answered."""
+    with pytest.raises(FedganError, match=r"2 clients answered"):
+        serve(grid_type=Forgets, names={**NAMES, 1002: "00000"})
+
+
 def test_how_long_clients_took_is_told_of_each(serve: Callable[..., RunFolder]) -> None:
     for row in serve().read_metrics()[1:]:
         answers = row["answers"]

@@ -216,6 +216,17 @@ def test_an_unplanned_warm_start_is_refused(make_vault: MakeVault, ledger: Path)
     assert not ledger.exists()
 
 
+@pytest.mark.parametrize("level", ["none", "record"])
+def test_a_plan_without_rounds_trains_nothing(
+    make_vault: MakeVault, records: ImageDataset, ledger: Path, request_of: Callable[..., TrainRequest], level: str
+) -> None:
+    data, seen = spied(records, ledger)
+    with pytest.raises(Refusal, match=Refusal.BAD_REQUEST):
+        make_vault(data=data, level=level, participations=0).train(request_of())
+    assert not ledger.exists()
+    assert seen == []
+
+
 def test_a_second_warm_start_is_over_the_budget(make_vault: MakeVault, ledger: Path) -> None:
     vault = make_vault(warm_start_share=0.9)
     vault.embed(EMBED_REQUEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,8 @@ def test_a_run_that_was_trained_elsewhere_is_judged_as_what_it_was(
     )
     assert (again["training_seconds"], again["hardware"]) == (7.0, there["hardware"])
     assert again["metrics"] == pytest.approx(first["metrics"])
+    with pytest.raises(UsageError, match="tiny-seed-4 holds a run of another configuration"):
+        run(replace(ROW, settings=(*ROW.settings, "training.warm_start_steps=21")), tmp_path, replace=True)
 
 
 def test_real_images_are_judged_without_training(tmp_path: Path) -> None:

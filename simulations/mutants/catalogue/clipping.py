@@ -54,6 +54,14 @@ MUTANTS = (
         killed_by=(f"{_FULL_PRECISION}::test_no_engine_computes_in_less_than_float32[book_keeping]",),
     ),
     Mutant(
+        name="operands-rounded-under-another-thread",
+        breaks="norms and sums stay in float32 when another thread's end first",
+        file="fedgan/privacy/clipping/full_precision.py",
+        before="            self._inside += 1\n",
+        after="            self._inside = 1\n",
+        killed_by=(f"{_FULL_PRECISION}::test_blocks_that_overlap_are_exact_until_the_last_ends",),
+    ),
+    Mutant(
         name="hidden-by-cancellation",
         breaks="no sample hides a large gradient behind the rounding error of its norm",
         file="fedgan/privacy/clipping/gradients.py",

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.backends import mkldnn
 
 from fedgan.privacy.clipping import ENGINES, clipped_gradient_sum
+from fedgan.privacy.clipping.full_precision import OPERATIONS, full_precision
 
 pytestmark = pytest.mark.privacy
 
@@ -23,32 +25,46 @@ class Witness(nn.Module):
         self.seen: set[str] = set()
 
     def forward(self, images: Tensor) -> Tensor:
-        self.seen |= {torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision}
+        self.seen |= {*allowed()}
         if self.fails:
             raise RuntimeError("planted")
         return self.score(images).squeeze(1)
 
 
+def allowed() -> list[str]:
+    return [getattr(backend, operation).fp32_precision for backend, operation in OPERATIONS]
+
+
 @pytest.fixture
-def rounded() -> Iterator[None]:
+def rounded() -> Iterator[list[str]]:
     """A program that lets torch round operands, as it does by default in a GPU's convolutions."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    yield
-    torch.set_float32_matmul_precision(before)
+    before = allowed()
+    for backend, operation in OPERATIONS:
+        getattr(backend, operation).fp32_precision = "tf32" if backend is not mkldnn else "bf16"
+    yield allowed()
+    for (backend, operation), precision in zip(OPERATIONS, before, strict=True):
+        getattr(backend, operation).fp32_precision = precision
 
 
-@pytest.mark.usefixtures("rounded")
 @pytest.mark.parametrize("engine", ENGINES.names())
-def test_no_engine_computes_in_less_than_float32(engine: str) -> None:
+def test_no_engine_computes_in_less_than_float32(engine: str, rounded: list[str]) -> None:
     module = Witness()
     clipped_gradient_sum(module, (torch.ones(3, 4),), Tensor.square, max_norm=1.0, engine=engine)
     assert module.seen == {"ieee"}
-    assert torch.get_float32_matmul_precision() == "high"
+    assert allowed() == rounded
 
 
-@pytest.mark.usefixtures("rounded")
-def test_what_the_program_allows_is_back_after_an_error() -> None:
+def test_what_the_program_allows_is_back_after_an_error(rounded: list[str]) -> None:
     with pytest.raises(RuntimeError, match="planted"):
         clipped_gradient_sum(Witness(fails=True), (torch.ones(3, 4),), Tensor.square, max_norm=1.0)
-    assert torch.get_float32_matmul_precision() == "high"
+    assert allowed() == rounded
+
+
+def test_blocks_that_overlap_are_exact_until_the_last_ends(rounded: list[str]) -> None:
+    first, second = full_precision(), full_precision()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(allowed()) == {"ieee"}
+    second.__exit__(None, None, None)
+    assert allowed() == rounded
