@@ -8,7 +8,7 @@ from torch.func import functional_call, grad, vmap
 
 from fedgan.errors import UsageError
 from fedgan.privacy.clipping.engine import LossFunction, clip_factors, trainable
-from fedgan.privacy.clipping.layers.contribution import Instantiated, row_chunks
+from fedgan.privacy.clipping.layers.contribution import Instantiated, row_chunks, square_sums
 from fedgan.privacy.clipping.microbatches import loss_of_row
 
 LEAST_ROWS = 16
@@ -28,12 +28,13 @@ def functional_gradient_sum(
     norms, weights = [], sum(parameter.numel() for parameter in parameters.values())
     for chunk in row_chunks(rows, weights, inputs[0].device, least=LEAST_ROWS):
         gradients = _per_sample(module, parameters, inputs, loss, range(rows)[chunk])
-        flat = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients.values()], dim=1)
-        norms.append(flat.norm(dim=1))
+        norms.append(torch.stack([square_sums(gradient) for gradient in gradients.values()]).sum(dim=0).sqrt())
         factors = clip_factors(norms[-1], max_norm)
         kept = factors.nonzero().squeeze(1)
+        whole = len(kept) == len(factors)
         for name, gradient in gradients.items():
-            sums[name] += Instantiated(gradient[kept]).weighted_sum(factors[kept])
+            part = Instantiated(gradient if whole else gradient[kept])
+            sums[name] += part.weighted_sum(factors if whole else factors[kept])
     return sums, torch.cat(norms)
 
 
