@@ -30,11 +30,12 @@ def functional_gradient_sum(
         gradients = _per_sample(module, parameters, inputs, loss, range(rows)[chunk])
         norms.append(torch.stack([square_sums(gradient) for gradient in gradients.values()]).sum(dim=0).sqrt())
         factors = clip_factors(norms[-1], max_norm)
-        kept = factors.nonzero().squeeze(1)
-        whole = len(kept) == len(factors)
+        kept = factors.nonzero().squeeze(1)  # 0 * inf is NaN, so samples of factor 0 are left out
+        if len(kept) < len(factors):
+            factors = factors[kept]
+            gradients = {name: gradient[kept] for name, gradient in gradients.items()}
         for name, gradient in gradients.items():
-            part = Instantiated(gradient if whole else gradient[kept])
-            sums[name] += part.weighted_sum(factors if whole else factors[kept])
+            sums[name] += Instantiated(gradient).weighted_sum(factors)
     return sums, torch.cat(norms)
 
 
