@@ -32,7 +32,7 @@ def explain(
     """Show which pixels make the private discriminator take generated images for real; no private record is read."""
     require_extra("explanation", package="captum", wanted_by="fedgan explain")
     from fedgan.explain import explain_classes
-    from fedgan.federation.card import load_generator
+    from fedgan.federation.card import load_generator, read_card
     from fedgan.federation.discriminator import load_discriminator
     from fedgan.federation.machine import use_threads
     from fedgan.report.attribution_picture import attribution_picture
@@ -49,6 +49,7 @@ def explain(
         num_classes=classes,
         image_shape=generator.image_shape,  # type: ignore[arg-type]
     )
+    kept = read_card(folder).get("kept_round")  # None of a fused generator, and of runs before there was a choice
     chosen = _rows(labels, classes)
     found = explain_classes(generator, discriminator, labels=chosen, count=count, seed=seed)
     try:
@@ -62,12 +63,15 @@ def explain(
             {
                 "run": str(run),
                 "round": rounds,
+                "generator_round": kept,
                 "output": str(output),
                 "classes": [asdict(row) for row in found.summaries()],
             }
         )
     else:
         whose = f"the discriminator after round {rounds}"
+        if kept is not None and kept != rounds:
+            whose += f", on images of the generator of round {kept}, which was kept"
         if folder.is_fused:
             whose = f"the parts' discriminators (weighted mean), each after round {rounds} or later"
         _print(found, whose, output)

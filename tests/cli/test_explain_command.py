@@ -36,8 +36,9 @@ def test_json_is_one_document_whose_scores_are_the_discriminators(fedgan: Callab
     result = fedgan("explain", run, "--output", tmp_path / "x.png", *options, "--json")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
-    assert list(document) == ["run", "round", "output", "classes"]
-    assert (document["run"], document["round"], document["output"]) == (str(run), 2, str(tmp_path / "x.png"))
+    assert list(document) == ["run", "round", "generator_round", "output", "classes"]
+    assert (document["run"], document["output"]) == (str(run), str(tmp_path / "x.png"))
+    assert (document["round"], document["generator_round"]) == (2, 2)
     fedgan("generate", run, "--count", 6, "--labels", "7,0", "--seed", 5, "--output", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as archive:
         images, labels = torch.as_tensor(archive["images"]), torch.as_tensor(archive["labels"])
@@ -50,6 +51,13 @@ def test_json_is_one_document_whose_scores_are_the_discriminators(fedgan: Callab
         assert row["images"] == 3
         assert row["mean_score"] == pytest.approx(float(scores[labels == row["label"]].mean()), abs=1e-5)
         assert 0 <= row["completeness_error"] < 0.02
+
+
+def test_a_generator_of_an_earlier_round_is_said_to_be_one(fedgan: Callable, run_copy: Path, tmp_path: Path) -> None:
+    card = json.loads((run_copy / "generator.json").read_text())
+    (run_copy / "generator.json").write_text(json.dumps(card | {"kept_round": 1}))
+    words = " ".join(fedgan("explain", run_copy, "--output", tmp_path / "x.png").out.split())
+    assert "the discriminator after round 2, on images of the generator of round 1, which was kept" in words
 
 
 def test_the_discriminator_is_the_last_checkpoints(run: Path) -> None:
