@@ -42,8 +42,9 @@ test-deployed: $(INSTALLED)
 	@log=$$(mktemp); $(BIN)/python -m pytest -n 3 -m deployed >"$$log" 2>&1; code=$$?; cat "$$log"; rm "$$log"; exit $$code
 
 test-here: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not deployed and not thorough and (not slow or privacy)'
-	@$(MAKE) --no-print-directory mutants
+	@report=$$(mktemp); $(BIN)/python -m pytest -n 2 --dist worksteal --junitxml=$$report -o junit_family=xunit1 \
+	  -m 'not gpu and not deployed and not thorough and (not slow or privacy)' && \
+	$(BIN)/python -m simulations.mutants --passed $$report; code=$$?; rm -f $$report; exit $$code
 
 mutants: $(INSTALLED) ## Plant privacy bugs one by one: each must turn its tests red
 	$(BIN)/python -m simulations.mutants

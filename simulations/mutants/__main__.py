@@ -13,6 +13,7 @@ from time import perf_counter
 from simulations.mutants import __doc__ as description
 from simulations.mutants.catalogue import MUTANTS
 from simulations.mutants.mutant import Mutant
+from simulations.mutants.report import passed_in
 from simulations.mutants.runner import LIBRARIES, BrokenBaseline, run_suite
 from simulations.mutants.verdicts import Result, Verdict
 
@@ -35,16 +36,27 @@ def main(
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time (2)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one mutant's tests (120)")
+    parser.add_argument(
+        "--passed",
+        type=Path,
+        metavar="FILE",
+        help="report of pytest just before: what passed there is not run again",
+    )
     given = parser.parse_args(arguments)
     known = {mutant.name: mutant for mutant in mutants}
     if unknown := [name for name in given.only or () if name not in known]:
         parser.error(f"no mutant is called {unknown[0]!r}: the names are {', '.join(known)}")
     if given.jobs < 1:
         parser.error("--jobs must be at least 1")
+    try:
+        passed = passed_in(given.passed) if given.passed else frozenset()
+    except ValueError as error:
+        parser.error(f"--passed {error}")
     chosen = [known[name] for name in given.only] if given.only else list(mutants)
     begun, results = perf_counter(), []
     try:
-        for result in run_suite(chosen, root=root, jobs=given.jobs, timeout=given.timeout, libraries=libraries):
+        settings = {"jobs": given.jobs, "timeout": given.timeout, "libraries": libraries, "passed": passed}
+        for result in run_suite(chosen, root=root, **settings):
             results.append(result)
             if not given.json:
                 print(row(result), flush=True)

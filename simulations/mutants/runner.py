@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +40,13 @@ class BrokenBaseline(Exception):  # noqa: N818 - says of the tests what they are
 
 
 def run_suite(
-    mutants: Sequence[Mutant], *, root: Path, jobs: int, timeout: float, libraries: Sequence[str] = LIBRARIES
+    mutants: Sequence[Mutant],
+    *,
+    root: Path,
+    jobs: int,
+    timeout: float,
+    libraries: Sequence[str] = LIBRARIES,
+    passed: Collection[str] = (),
 ) -> Iterator[Result]:
     """Yield the result of each of `mutants`, in their order, with `jobs` of them running at a time.
 
@@ -50,18 +56,19 @@ def run_suite(
         jobs: test processes at a time.
         timeout: seconds for one mutant's tests.
         libraries: loaded once for all tests; they do not belong to the project.
+        passed: tests that have just passed on these sources; the other named ones are run once without any mutant.
 
     Raises:
         BrokenBaseline: a named test does not pass on the sources as they are, or does not exist.
     """
     with workshop(root, jobs, libraries) as free, ThreadPoolExecutor(jobs) as pool:
-        _check_baseline(mutants, free, pool, jobs)
+        _check_baseline({test for mutant in mutants for test in mutant.killed_by} - {*passed}, free, pool, jobs)
         yield from pool.map(lambda mutant: _run(mutant, free, timeout), mutants)
 
 
-def _check_baseline(mutants: Sequence[Mutant], free: SimpleQueue[Place], pool: ThreadPoolExecutor, jobs: int) -> None:
-    """Run every named test once as it is; tests of one file stay together, so that it is imported once."""
-    tests = sorted({test for mutant in mutants for test in mutant.killed_by})
+def _check_baseline(named: Collection[str], free: SimpleQueue[Place], pool: ThreadPoolExecutor, jobs: int) -> None:
+    """Run the tests `named` once as they are; tests of one file stay together, so that it is imported once."""
+    tests = sorted(named)
     files = sorted({test.partition("::")[0] for test in tests})
     shares = [[test for test in tests if files.index(test.partition("::")[0]) % jobs == job] for job in range(jobs)]
     broken = [words for found in pool.map(lambda share: _broken(share, free), shares) for words in found]
