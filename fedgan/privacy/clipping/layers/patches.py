@@ -6,8 +6,9 @@ Shapes as in `correlation`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from math import prod
 
@@ -76,6 +77,7 @@ def patch_gram(signal: Tensor, geometry: Geometry, positions: tuple[int, ...]) -
     return total.reshape(len(total), prod(positions), prod(positions))
 
 
+@cache
 def patch_gram_cost(channels: int, geometry: Geometry, positions: tuple[int, ...]) -> float:
     """Return the cost of `patch_gram` for one sample of A `channels`, in multiplications."""
     cost = 0.0
@@ -86,7 +88,10 @@ def patch_gram_cost(channels: int, geometry: Geometry, positions: tuple[int, ...
     return cost
 
 
-def _taps(geometry: Geometry) -> Iterator[list[Taps]]:
+@cache
+def _taps(geometry: Geometry) -> list[list[Taps]]:
+    """Return the taps of each dimension; a model has few geometries and asks again in every step."""
+    found = []
     for size, stride, dilation in zip(geometry.kernel, geometry.stride, geometry.dilation, strict=True):
         shifts: dict[int, list[int]] = defaultdict(list)
         for tap in range(size):
@@ -95,7 +100,8 @@ def _taps(geometry: Geometry) -> Iterator[list[Taps]]:
         phases: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for phase, members in shifts.items():
             phases[tuple(members)].append(phase)
-        yield [Taps(members, tuple(same)) for members, same in phases.items()]
+        found.append([Taps(members, tuple(same)) for members, same in phases.items()])
+    return found
 
 
 def _grid(taps: Sequence[Taps], positions: Sequence[int]) -> tuple[int, ...]:
