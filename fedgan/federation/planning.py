@@ -15,6 +15,11 @@ def draws_from_everybody(config: Config) -> bool:
     return ALGORITHMS[config.federation.algorithm].releases == "gradient_sum"
 
 
+def batch_of(config: Config) -> int:
+    """Return the expected records of a batch of real ones, 0 where there is no round to draw any."""
+    return config.training.batch_size if config.federation.rounds else 0
+
+
 def fraction_asked(config: Config) -> float:
     """Return the part of the clients that is asked in a round: all where each decides by a coin of its own."""
     return 1.0 if config.privacy.level == "client" else config.federation.fraction
@@ -28,7 +33,7 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
         probability = federation.fraction
     else:
         probability = config.training.batch_size / (everybody if draws_from_everybody(config) else records)
-        if not federation.rounds:  # no batch is ever drawn, so none is too large
+        if not batch_of(config):
             probability = min(1.0, probability)
     return make_plan(
         level=privacy.level,

@@ -14,7 +14,7 @@ from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partit
 from fedgan.errors import bad_value
 from fedgan.federation.components import training_of
 from fedgan.federation.machine import use_threads
-from fedgan.federation.planning import draws_from_everybody, plan_of
+from fedgan.federation.planning import batch_of, draws_from_everybody, plan_of
 from fedgan.federation.vault import LocalTraining, Vault
 from fedgan.federation.weights import counted
 from fedgan.privacy.ledger import read_ledger
@@ -96,9 +96,7 @@ class Sites:
 
     def check_batch(self, index: int) -> None:
         """Raise UsageError if a batch is larger than the records it is drawn from; without rounds none is drawn."""
-        if not self._config.federation.rounds:
-            return
-        size = self._config.training.batch_size
+        size = batch_of(self._config)
         if draws_from_everybody(self._config):
             if size > self.records:
                 accepted = f"at most {self.records}, the records of all clients together"

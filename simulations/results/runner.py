@@ -114,7 +114,7 @@ def _train(config: Config, output: Path) -> _Trained:
         cost = {
             "seconds": perf_counter() - begun,
             "stopped": outcome.stopped,
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "date": _today(),
             "fedgan": __version__,
             "hardware": hardware(),
         }
@@ -151,7 +151,11 @@ def _real(row: Row, data: DataSplit, seed: int) -> _Trained:
     """Return the real training images, as many of them as generated ones would be."""
     chosen = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[: row.images]
     nothing = {"level": "none", "trust": None, "epsilon": None, "delta": None}
-    return _Trained(data.train.subset(chosen), 0.0, nothing, hardware(), f"{datetime.now(UTC):%Y-%m-%d}")
+    return _Trained(data.train.subset(chosen), 0.0, nothing, hardware(), _today())
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _judge(synthetic: ImageDataset, data: DataSplit, seed: int) -> tuple[dict[str, float], list[float | None]]:

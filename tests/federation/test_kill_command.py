@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.privacy, pytest.mark.slow, pytest.mark.timeout(7200)]
 MakeConfig = Callable[..., Config]
 Mechanisms = Counter[tuple[str, int]]  # by client and round
 PROGRAM = Path(__file__).with_name("observed_run.py")
-KILLS = int(os.environ.get("FEDGAN_KILLS", "4"))
+KILLS = int(os.environ.get("FEDGAN_KILLS", "6"))
 SPENT = 3  # exit code where the warm start was charged and lost, so that the budget has no room for another
 
 

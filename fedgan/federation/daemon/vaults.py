@@ -13,7 +13,7 @@ from fedgan.federation.daemon.policy import check_config, check_plan, check_size
 from fedgan.federation.daemon.site import Site, SiteFolder
 from fedgan.federation.daemon.wire import Asked
 from fedgan.federation.names import check_names
-from fedgan.federation.planning import draws_from_everybody, plan_of
+from fedgan.federation.planning import batch_of, draws_from_everybody, plan_of
 from fedgan.federation.requests import Description, EmbedRequest, Release, TrainRequest
 from fedgan.federation.vault import Vault
 from fedgan.privacy.ledger import read_ledger
@@ -80,8 +80,8 @@ class SiteVaults:
         check_names(config)
         check_weights(policy, config, image_shape=records.image_shape, num_classes=records.num_classes)
         drawn_from = everybody if draws_from_everybody(config) else len(records)
-        if config.federation.rounds and config.training.batch_size > drawn_from:
-            raise bad_value("training.batch_size", config.training.batch_size, f"at most {drawn_from} records")
+        if (size := batch_of(config)) > drawn_from:
+            raise bad_value("training.batch_size", size, f"at most {drawn_from} records")
         plan = plan_of(config, records=len(records), everybody=everybody)
         check_plan(policy, plan)
         return Vault(
