@@ -57,6 +57,14 @@ def test_the_grid_is_the_one_that_is_promised(data: str) -> None:
     assert found == grid | {(10, 0.1, 1.0), (100, None, 10.0), (1, None, None)}
 
 
+@pytest.mark.parametrize(("name", "settings"), [("iid-eps1", ()), ("central-eps0.2", ("privacy.epsilon=0.2",))])
+def test_the_configuration_for_small_budgets_is_that_of_their_rows(name: str, settings: tuple[str, ...]) -> None:
+    row = ROWS[f"fashion_mnist-{name}"]
+    clients = () if name.startswith("iid") else ("partition.clients=1",)
+    shipped = load_config(ROOT / "configs" / "fashion_mnist_small_budget.toml", [*settings, *clients])
+    assert shipped == load_config(ROOT / "configs" / row.config, row.settings)
+
+
 def test_curves_are_of_one_client() -> None:
     for data, rows in CURVES.items():
         assert [row.name for row in rows] == [f"{data}-central-eps{epsilon}" for epsilon in ("10", "1", "0.2")]
