@@ -13,6 +13,9 @@ _FUSE_TESTS = "tests/cli/test_fuse_command.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _PLAN_TESTS = "tests/privacy/test_plan.py"
 _AUDIT_TESTS = "tests/audit/test_budget.py"
+_LEVELS = "fedgan/privacy/levels.py"
+_LEVEL_TESTS = "tests/privacy/test_levels.py"
+_LEVEL_VAULT_TESTS = "tests/federation/test_vault_levels.py"
 _SPENT = "ledger.events_at(self._plan.level)"
 _ALLOWS = f"self._budget.allows({_SPENT}, event)"
 _TOGETHER = "sum(max(cost(charges, level, delta, accountant) for charges in group) for group in groups)"
@@ -160,5 +163,43 @@ MUTANTS = (
             f"{_AUDIT_TESTS}::test_report_has_the_documented_form_and_values",
             f"{_AUDIT_TESTS}::test_different_ledgers_of_one_client_add_up",
         ),
+    ),
+    Mutant(
+        name="budget-counts-charges-as-written",
+        breaks="a vault counts a charge as what it did to the presence that is hidden now, not as it was written",
+        file=_VAULT,
+        before=_SPENT,
+        after="ledger.events",
+        killed_by=(
+            f"{_LEVEL_VAULT_TESTS}::test_after_a_charge_for_a_record_no_budget_hides_a_client",
+            f"{_LEVEL_VAULT_TESTS}::test_charges_for_a_client_count_in_full_for_a_record",
+        ),
+    ),
+    Mutant(
+        name="records-hide-their-client",
+        breaks="a charge for one record says nothing of a client with many",
+        file=_LEVELS,
+        before='return of_one_record(event) if level == "record" else UNBOUNDED',
+        after="return of_one_record(event)",
+        killed_by=(
+            f"{_LEVEL_TESTS}::test_a_ledger_answers_at_either_level",
+            f"{_LEVEL_VAULT_TESTS}::test_after_a_charge_for_a_record_no_budget_hides_a_client",
+        ),
+    ),
+    Mutant(
+        name="a-record-of-a-client-at-one-clip",
+        breaks="a record can turn its client's contribution round: twice the clip, half the noise",
+        file=_LEVELS,
+        before="return Gaussian(noise_multiplier / 2)",
+        after="return Gaussian(noise_multiplier)",
+        killed_by=(f"{_LEVEL_TESTS}::test_one_record_of_a_hidden_client_is_bounded",),
+    ),
+    Mutant(
+        name="a-record-sampled-with-its-client",
+        breaks="the sampling of clients hides no record of one: its client is there on both sides",
+        file=_LEVELS,
+        before="return of_one_record(inner) if probability > 0 else Composed(())",
+        after="return PoissonSampled(probability, of_one_record(inner))",
+        killed_by=(f"{_LEVEL_TESTS}::test_one_record_of_a_hidden_client_is_bounded",),
     ),
 )

@@ -6,6 +6,7 @@ from simulations.mutants.mutant import Mutant
 
 _GRADIENT = "fedgan/privacy/gradient.py"
 _TESTS = "tests/privacy/test_gradient.py"
+_SERVER_TESTS = "tests/federation/test_server_noise.py"
 _VAULT_TESTS = "tests/federation/test_vault.py"
 _STD = "self.noise_multiplier * self.clip, self.noise)"
 _SUMS = "max_norm=self.clip, engine"
@@ -92,5 +93,18 @@ MUTANTS = (
         before="noise or SecureNoise()",
         after='noise or __import__("fedgan.privacy.noise", fromlist=["noise"]).SeededNoise(seed)',
         killed_by=(f"{_VAULT_TESTS}::test_only_without_a_level_do_seeds_decide[record-False]",),
+    ),
+    Mutant(
+        name="servers-noise-seeded",
+        breaks="the noise that a server adds comes from no seed either",
+        file="fedgan/federation/server_setup.py",
+        before="_server_plan(config, everybody), SecureNoise()",
+        after='_server_plan(config, everybody), __import__("fedgan.privacy.noise", fromlist=["noise"]).SeededNoise('
+        "config.seed)",
+        killed_by=(
+            f"{_SERVER_TESTS}::test_no_seed_decides_the_noise_of_a_round[fedsgd]",
+            f"{_SERVER_TESTS}::test_no_seed_decides_the_noise_of_a_round[client]",
+            f"{_SERVER_TESTS}::test_no_seed_decides_the_noise_of_the_warm_start[fedsgd]",
+        ),
     ),
 )
