@@ -1,4 +1,4 @@
-"""One ledger, charged at both levels: a vault's budget counts each charge as what it did to the presence it now hides."""
+"""One ledger charged at both levels: each charge counts as what it did to the presence that is hidden now."""
 
 from __future__ import annotations
 
