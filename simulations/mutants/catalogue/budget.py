@@ -200,6 +200,6 @@ MUTANTS = (
         file=_LEVELS,
         before="return of_one_record(inner) if probability > 0 else Composed(())",
         after="return PoissonSampled(probability, of_one_record(inner))",
-        killed_by=(f"{_LEVEL_TESTS}::test_one_record_of_a_hidden_client_is_bounded[1.0-0.05]",),
+        killed_by=(f"{_LEVEL_TESTS}::test_every_kind_of_event_is_converted[event1-expected1]",),
     ),
 )
