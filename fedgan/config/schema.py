@@ -72,6 +72,9 @@ class Loss(Table):
     penalty_weight: NotNegative = 10.0
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The part to which the discriminator takes real images for generated ones."""
+    auxiliary_weight: NotNegative = 0.0
+    """Weight of a second task of both networks (AC-GAN, Odena et al. 2017): the cross-entropy of each image's class, by
+    a second head of the discriminator, added to every loss. It takes its part of the clip. 0 for no such head."""
 
 
 class Training(Table):

@@ -41,6 +41,7 @@ def loss_of(config: Config) -> GanLoss:
         penalty=config.loss.penalty,
         penalty_weight=config.loss.penalty_weight,
         label_smoothing=config.loss.label_smoothing,
+        auxiliary_weight=config.loss.auxiliary_weight,
     )
 
 
@@ -68,6 +69,7 @@ def gan_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) 
         perturbation=perturbation_of(config),
         spectral_bound=config.training.spectral_bound,
         dropout=config.training.dropout,
+        auxiliary=config.loss.auxiliary_weight > 0,
     )
 
 

@@ -41,7 +41,12 @@ def load_discriminator(
     if checkpoint is None:
         raise UsageError(f"{folder.checkpoints} holds no checkpoint: the discriminator is in nothing else")
     module = build_discriminator(
-        config.model.name, num_classes=num_classes, image_shape=image_shape, width=config.model.width, seed=0
+        config.model.name,
+        num_classes=num_classes,
+        image_shape=image_shape,
+        width=config.model.width,
+        seed=0,
+        auxiliary=config.loss.auxiliary_weight > 0,
     )
     facts = load_network(module, "discriminator", checkpoint)
     if facts["run"] != read_card(folder).get("run"):

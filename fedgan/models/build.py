@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from fedgan.errors import bad_value
+from fedgan.models.auxiliary import AuxiliaryDiscriminator
 from fedgan.models.registry import MODELS, ImageShape
 
 
@@ -37,21 +38,29 @@ def build_generator(
         return family.generator(latent_dim=latent_dim, num_classes=num_classes, image_shape=image_shape, width=width)
 
 
-def build_discriminator(name: str, *, num_classes: int, image_shape: ImageShape, width: int, seed: int) -> nn.Module:
+def build_discriminator(
+    name: str, *, num_classes: int, image_shape: ImageShape, width: int, seed: int, auxiliary: bool = False
+) -> nn.Module:
     """Return the discriminator of family `name` on the CPU.
 
     Its forward takes images (N, C, H, W) in [-1, 1] and labels (N,) int64 and returns logits (N,). Arguments and errors
-    are those of `build_generator`.
+    are those of `build_generator`, but for `auxiliary`: whether it is an `AuxiliaryDiscriminator`, with a second head
+    that scores classes. All other weights are the same with and without.
     """
     _check(num_classes, width)
     family = MODELS[name]
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
-        return family.discriminator(num_classes=num_classes, image_shape=image_shape, width=width)
+        discriminator = family.discriminator(num_classes=num_classes, image_shape=image_shape, width=width)
+        return AuxiliaryDiscriminator(discriminator, num_classes) if auxiliary else discriminator
 
 
-def count_weights(name: str, *, latent_dim: int, num_classes: int, image_shape: ImageShape, width: int) -> int:
+def count_weights(
+    name: str, *, latent_dim: int, num_classes: int, image_shape: ImageShape, width: int, auxiliary: bool = False
+) -> int:
     """Return the numbers in generator and discriminator of family `name` together, buffers counted, building neither.
+
+    With `auxiliary` the discriminator's second head is counted too.
 
     Raises:
         UsageError: the name, width, latent size or image shape is not one that can be built.
@@ -62,7 +71,9 @@ def count_weights(name: str, *, latent_dim: int, num_classes: int, image_shape: 
                 build_generator(
                     name, latent_dim=latent_dim, num_classes=num_classes, image_shape=image_shape, width=width, seed=0
                 ),
-                build_discriminator(name, num_classes=num_classes, image_shape=image_shape, width=width, seed=0),
+                build_discriminator(
+                    name, num_classes=num_classes, image_shape=image_shape, width=width, seed=0, auxiliary=auxiliary
+                ),
             )
     except (RuntimeError, TypeError):  # torch cannot even count the bytes
         raise bad_value("model.width", width, "a width that makes networks of less than 2**63 bytes") from None

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from torch import nn
 
+from fedgan.models.discriminator import Discriminator
 from fedgan.registry import Registry
 
 ImageShape: TypeAlias = tuple[int, int, int]
@@ -31,7 +32,7 @@ class DiscriminatorFactory(Protocol):
     are known: Linear, Conv2d, Embedding, GroupNorm and LayerNorm, each called once in a forward pass.
     """
 
-    def __call__(self, *, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:
+    def __call__(self, *, num_classes: int, image_shape: ImageShape, width: int) -> Discriminator:
         """Return a new network; its weights are drawn from the global random state."""
         ...
 

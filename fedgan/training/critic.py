@@ -1,10 +1,14 @@
-"""The networks as training steps call them: in reduced precision, or with the gradient of each logit beside it."""
+"""The networks as training steps call them: in reduced precision, or with something else beside each logit.
+
+What a critic puts out for N rows are their logits (N,) or, with a class's log-probability beside each, pairs (N, 2).
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.func import grad
+from torch.nn.functional import cross_entropy
 
 from fedgan.errors import bad_value
 from fedgan.privacy.clipping import Differentiating
@@ -42,11 +46,36 @@ def check_clipping_engine(engine: str, *, penalty: str, precision: str, copies: 
         raise bad_value("training.precision", precision, f"'float32' with {_OPACUS}, whose hooks do not mix precisions")
 
 
+def logits_of(output: Tensor) -> Tensor:
+    """Return the logits (N,) in what a critic puts out, (N,) or (N, 2)."""
+    return output if output.dim() == 1 else output[:, 0]
+
+
+class ClassifyingCritic(nn.Module):
+    """A discriminator that also tells how well it recognises each row's class.
+
+    Args:
+        discriminator: has a method `judge` as that of `fedgan.models.auxiliary.AuxiliaryDiscriminator`.
+    """
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return pairs (N, 2) for images (N, C, H, W) and labels (N,): each logit, and its label's log-probability.
+
+        Both are the higher, the more the row passes for a real image of its class.
+        """
+        logits, scores = self.discriminator.judge(images, labels)  # type: ignore[operator]
+        return torch.stack([logits, -cross_entropy(scores, labels, reduction="none")], dim=1)
+
+
 class PenalisedCritic(Differentiating):
     """A discriminator that also tells how steep it is.
 
     Args:
-        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,), row by row.
+        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,) or pairs (N, 2), row by row.
     """
 
     def __init__(self, discriminator: nn.Module) -> None:
@@ -54,7 +83,9 @@ class PenalisedCritic(Differentiating):
         self.discriminator = discriminator
 
     def forward(self, images: Tensor, labels: Tensor, points: Tensor | None = None) -> Tensor:
-        """Return (N, 2): the logit of each image, and the norm of the logit's gradient there or at `points`.
+        """Return the logit or the pair of each image, and last the norm of the logit's gradient there or at `points`.
+
+        So what comes out is (N, 2) for logits and (N, 3) for pairs. No class's log-probability enters the norm.
 
         Args:
             images: (N, C, H, W) in [-1, 1].
@@ -63,12 +94,12 @@ class PenalisedCritic(Differentiating):
         """
 
         def logits_at(rows: Tensor) -> tuple[Tensor, Tensor]:
-            logits: Tensor = self.discriminator(rows, labels)
-            return logits.sum(), logits  # rows do not mix, so the sum's gradient holds each row's own
+            output: Tensor = self.discriminator(rows, labels)
+            return logits_of(output).sum(), output  # rows do not mix, so the sum's gradient holds each row's own
 
-        gradients, logits = grad(logits_at, has_aux=True)(images if points is None else points)
+        gradients, output = grad(logits_at, has_aux=True)(images if points is None else points)
         norms = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
-        return torch.stack([logits if points is None else self.discriminator(images, labels), norms], dim=1)
+        return torch.column_stack([output if points is None else self.discriminator(images, labels), norms])
 
 
 class CopiesCritic(Differentiating):
@@ -78,7 +109,7 @@ class CopiesCritic(Differentiating):
     record is taken as a whole.
 
     Args:
-        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,), row by row.
+        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,) or pairs (N, 2), row by row.
     """
 
     def __init__(self, discriminator: nn.Module) -> None:
@@ -86,8 +117,13 @@ class CopiesCritic(Differentiating):
         self.discriminator = discriminator
 
     def forward(self, images: Tensor, *others: Tensor) -> Tensor:
-        """Return the logits (N, K) of K copies of N rows, images (N, K, C, H, W); labels and others are (N,)."""
+        """Return logits (N, K) or pairs (N, K, 2) of K copies of N rows.
+
+        Args:
+            images: (N, K, C, H, W).
+            others: labels and what else there is, (N,).
+        """
         rows, copies = images.shape[:2]
         repeated = (values.repeat_interleave(copies) for values in others)
-        logits: Tensor = self.discriminator(images.flatten(0, 1), *repeated)
-        return logits.view(rows, copies)
+        output: Tensor = self.discriminator(images.flatten(0, 1), *repeated)
+        return output.view(rows, copies, *output.shape[1:])

@@ -42,7 +42,7 @@ class DroppingCritic(nn.Module):
     """A discriminator that drops units behind its rectifiers (Srivastava et al. 2014, "Dropout").
 
     Args:
-        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,), row by row.
+        discriminator: maps images (N, C, H, W) and labels (N,) to logits (N,) or pairs (N, 2), row by row.
         rate: chance in [0, 1) with which a unit of a row is 0; the others grow by 1 / (1 - rate).
     """
 
@@ -52,17 +52,17 @@ class DroppingCritic(nn.Module):
         self._rate = rate
 
     def forward(self, images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
-        """Return logits (N,) with the units dropped that keys (N,) int64 choose."""
+        """Return logits (N,) or pairs (N, 2) with the units dropped that keys (N,) int64 choose."""
         handles = [
             layer.register_forward_hook(partial(_drop, keys=keys, place=place, rate=self._rate))
             for place, layer in enumerate(places(self.discriminator))
         ]
         try:
-            logits: Tensor = self.discriminator(images, labels)
+            output: Tensor = self.discriminator(images, labels)
         finally:
             for handle in handles:
                 handle.remove()
-        return logits
+        return output
 
 
 def _drop(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fedgan.errors import bad_value
 from fedgan.models import build_discriminator, build_generator
 from fedgan.seeding import derive_seed
-from fedgan.training.critic import ReducedPrecision
+from fedgan.training.critic import ClassifyingCritic, ReducedPrecision
 from fedgan.training.dropout import places
 from fedgan.training.perturbation import NOTHING, Perturbation
 from fedgan.training.streams import draw_labels, draw_latents
@@ -31,6 +31,7 @@ class Gan:
         perturbation: what training steps show to the discriminator in place of images.
         spectral_bound: the largest spectral norm of a weight of the discriminator; 0 for none.
         dropout: chance in [0, 1) with which training steps drop a unit of the discriminator; not with penalties.
+        auxiliary: whether the discriminator also scores classes (`judge`), for losses with an auxiliary classifier.
     """
 
     generator: nn.Module
@@ -39,6 +40,7 @@ class Gan:
     perturbation: Perturbation = NOTHING
     spectral_bound: float = 0.0
     dropout: float = 0.0
+    auxiliary: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -51,8 +53,9 @@ class Gan:
 
     @cached_property
     def critic(self) -> nn.Module:
-        """The discriminator as training steps call it."""
-        return ReducedPrecision(self.discriminator) if self.precision == "bfloat16" else self.discriminator
+        """The discriminator as training steps call it: it puts out logits (N,) or, if `auxiliary`, pairs (N, 2)."""
+        critic = ClassifyingCritic(self.discriminator) if self.auxiliary else self.discriminator
+        return ReducedPrecision(critic) if self.precision == "bfloat16" else critic
 
     @cached_property
     def _maker(self) -> nn.Module:
@@ -83,6 +86,7 @@ def build_gan(
     perturbation: Perturbation = NOTHING,
     spectral_bound: float = 0.0,
     dropout: float = 0.0,
+    auxiliary: bool = False,
 ) -> Gan:
     """Return the networks of family `name` with weights that depend on `seed` alone; see `fedgan.models` and `Gan`.
 
@@ -98,11 +102,17 @@ def build_gan(
         seed=derive_seed(seed, "generator"),
     )
     discriminator = build_discriminator(
-        name, num_classes=num_classes, image_shape=image_shape, width=width, seed=derive_seed(seed, "discriminator")
+        name,
+        num_classes=num_classes,
+        image_shape=image_shape,
+        width=width,
+        seed=derive_seed(seed, "discriminator"),
+        auxiliary=auxiliary,
     )
     if dropout > 0 and not places(discriminator):
         raise bad_value("training.dropout", dropout, f"0 with model.name = {name!r}, which has no layer for it")
-    return Gan(generator.to(device), discriminator.to(device), precision, perturbation, spectral_bound, dropout)
+    generator, discriminator = generator.to(device), discriminator.to(device)
+    return Gan(generator, discriminator, precision, perturbation, spectral_bound, dropout, auxiliary)
 
 
 @contextmanager

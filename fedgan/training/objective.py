@@ -1,4 +1,4 @@
-"""What the discriminator minimises, row by row: the adversarial loss and, on real rows, a penalty."""
+"""What the discriminator minimises, row by row: the adversarial loss, one of classes and, on real rows, a penalty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
     """Return the objective of a step on real and generated rows, in this order.
 
     The i-th loss depends on the i-th row and on what is public, never on another row: a row that is clipped has its
-    loss and its penalty clipped as one. What the discriminator is shown of an image is up to `gan.perturbation`.
+    losses and its penalty clipped as one. What the discriminator is shown of an image is up to `gan.perturbation`.
 
     Args:
         rng: draws what penalties need, as much whatever the number of real rows.
@@ -40,7 +40,7 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
         fake = (shown.of_generated(fake[0], rng, copies=shown.copies), fake[1])
     rows = (torch.cat([real[0], fake[0]]), torch.cat([real[1], fake[1]]), *keys)
 
-    def losses(logits: Tensor) -> Tensor:
+    def losses(logits: Tensor) -> Tensor:  # or pairs, with an auxiliary classifier
         each = torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])
         return each if shown.copies == 1 else each.mean(dim=1)  # a record's copies are one row: clipped once
 
@@ -49,9 +49,8 @@ def discriminator_objective(gan: Gan, real: Rows, fake: Rows, *, loss: GanLoss, 
     of_norm, weight = loss.penalty.of_norm, loss.penalty_weight
 
     def penalised(output: Tensor) -> Tensor:
-        logits, norms = output.unbind(dim=1)
-        penalties = weight * of_norm(norms)
-        return losses(logits) + torch.cat([penalties[:count], torch.zeros_like(penalties[count:])])
+        penalties = weight * of_norm(output[:, -1])
+        return losses(output[:, :-1].squeeze(1)) + torch.cat([penalties[:count], torch.zeros_like(penalties[count:])])
 
     penalising = PenalisedCritic(critic)
     if not loss.penalty.between:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fedgan.losses import GanLoss
+from fedgan.training.critic import logits_of
 from fedgan.training.dropout import DroppingCritic, generated_keys
 from fedgan.training.gan import Gan, frozen
 from fedgan.training.objective import discriminator_gradient
@@ -82,10 +83,10 @@ def generator_step(
         shown = gan.perturbation.of_generated(images, rng) if gan.perturbation.active else images
         if gan.dropout > 0:
             keys = generated_keys(len(labels), rng, gan.device)
-            logits = DroppingCritic(gan.critic, gan.dropout)(shown, labels, keys)
+            output = DroppingCritic(gan.critic, gan.dropout)(shown, labels, keys)
         else:
-            logits = gan.critic(shown, labels)
-        objective = loss.generator(logits).mean()
+            output = gan.critic(shown, labels)
+        objective = loss.generator(output).mean()
         if anchor is not None:
             objective = objective + anchor(images, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -93,4 +94,4 @@ def generator_step(
     if tie is not None:
         tie.pull()
     optimizer.step()
-    return float((logits.detach() < 0).float().mean())
+    return float((logits_of(output.detach()) < 0).float().mean())

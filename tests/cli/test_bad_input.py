@@ -69,7 +69,14 @@ def test_what_opacus_cannot_clip_is_refused(refused_start: Refused, key: str, va
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("loss.penalty_weight", "-1"), ("training.microbatch", "-1"), ("training.precision", "float16")],
+    [
+        ("loss.penalty_weight", "-1"),
+        ("loss.auxiliary_weight", "-1"),
+        ("loss.auxiliary_weight", "inf"),
+        ("loss.auxiliary_weight", "class"),
+        ("training.microbatch", "-1"),
+        ("training.precision", "float16"),
+    ],
 )
 def test_values_out_of_range_are_refused(refused_start: Refused, key: str, value: str) -> None:
     assert refused_start(f"{key}={value}").startswith(f"--set: {key} = ")

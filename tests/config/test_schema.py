@@ -35,6 +35,7 @@ LIMITS = [
     ("training.instance_noise", ["-1", "nan", "inf"], ["0", "0.5"]),
     ("training.spectral_bound", ["-1", "nan", "inf"], ["0", "1"]),
     ("loss.label_smoothing", ["-0.1", "0.5", "nan"], ["0", "0.1"]),
+    ("loss.auxiliary_weight", ["-0.1", "nan", "inf", "true", '"1"'], ["0", "1", "1e6"]),
     ("training.warm_start", ["mean", "true"], ["none", "mean_embedding"]),
     ("training.warm_start_steps", ["0"], ["1"]),
     ("training.anchor_weight", ["-1", "nan", "inf"], ["0", "1"]),

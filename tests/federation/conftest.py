@@ -97,7 +97,7 @@ def run() -> Callable[..., Outcome]:
 
 @pytest.fixture
 def make_gan() -> Callable[..., Gan]:
-    def build(seed: int = 0) -> Gan:
+    def build(seed: int = 0, *, auxiliary: bool = False) -> Gan:
         return build_gan(
             "mlp",
             latent_dim=4,
@@ -106,6 +106,7 @@ def make_gan() -> Callable[..., Gan]:
             image_shape=SHAPE,
             seed=seed,
             device=torch.device("cpu"),
+            auxiliary=auxiliary,
         )
 
     return build

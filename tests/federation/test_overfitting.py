@@ -25,6 +25,7 @@ ALL = (
     "training.spectral_bound=0.5",
     "training.dropout=0.3",
     "loss.label_smoothing=0.1",
+    "loss.auxiliary_weight=0.5",
 )
 QUICK = AugmentationChance(0.4, adaptive=True, full=20)
 MakeConfig = Callable[..., Config]

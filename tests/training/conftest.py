@@ -13,7 +13,7 @@ from fedgan.training.local import Optimisation
 
 @pytest.fixture
 def make_gan() -> Callable[..., Gan]:
-    def build(seed: int = 0, name: str = "mlp") -> Gan:
+    def build(seed: int = 0, name: str = "mlp", *, auxiliary: bool = False) -> Gan:
         return build_gan(
             name,
             latent_dim=4,
@@ -22,6 +22,7 @@ def make_gan() -> Callable[..., Gan]:
             image_shape=(1, 8, 8),
             seed=seed,
             device=torch.device("cpu"),
+            auxiliary=auxiliary,
         )
 
     return build

@@ -33,10 +33,22 @@ class WithDirections(nn.Module):
 
     def forward(self, images: Tensor, codes: Tensor, *others: Tensor) -> Tensor:
         """Return logits (N,) for images (N, C, H, W) and codes (N,) = label + num_classes * direction."""
+        return self._where(codes, self.module(images, codes % self._num_classes, *others))
+
+    def judge(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N,), as `forward` does, and the scores (N, num_classes) of a module that scores classes."""
+        logits, scores = self.module.judge(images, codes % self._num_classes)  # type: ignore[operator]
+        return self._where(codes, logits), scores
+
+    def _where(self, codes: Tensor, logits: Tensor) -> Tensor:
+        """Return `logits` where a code has no direction, and the weights of the directions elsewhere.
+
+        Of a row of which several copies are shown there are several logits, and beside a logit there may be the
+        log-probability of a class, which every loss pulls up as well.
+        """
         directions = codes.div(self._num_classes, rounding_mode="floor")
-        logits = self.module(images, codes % self._num_classes, *others)
         own = self._scale * self.directions(directions)[:, 0]
-        rows = (-1, *[1] * (logits.dim() - 1))  # of a row of which several copies are shown there are several logits
+        rows = (-1, *[1] * (logits.dim() - 1))
         return torch.where((directions == 0).view(rows), logits, own.view(rows))
 
 

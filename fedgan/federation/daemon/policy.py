@@ -39,6 +39,7 @@ def check_weights(policy: Policy, config: Config, *, image_shape: ImageShape, nu
         width=config.model.width,
         num_classes=num_classes,
         image_shape=image_shape,
+        auxiliary=config.loss.auxiliary_weight > 0,
     )
     if config.training.warm_start != "none":
         features = config.training.warm_start_features

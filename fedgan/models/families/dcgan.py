@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from fedgan.models.discriminator import Discriminator
 from fedgan.models.layers import LabelledStem, ProjectionHead, convolution, group_norm
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 from fedgan.models.shapes import channel_ladder, doublings, halvings, square_side
@@ -49,7 +50,7 @@ class DCGANGenerator(nn.Module):
         return torch.tanh(self.layers(self.stem(latents, labels)))
 
 
-class DCGANDiscriminator(nn.Module):
+class DCGANDiscriminator(Discriminator):
     """Strided convolutions down to 2 or 3 pixels, then a projection head; no normalisation, so that steps stay cheap.
 
     Args:
@@ -67,11 +68,17 @@ class DCGANDiscriminator(nn.Module):
         for inputs, outputs in pairwise(channels):
             layers += [convolution(inputs, outputs, 4, stride=2), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.head = ProjectionHead(channels[-1] * (side // 2**levels) ** 2, num_classes)
+        self.feature_count = channels[-1] * (side // 2**levels) ** 2
+        self.head = ProjectionHead(self.feature_count, num_classes)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return logits (N,) for images (N, C, H, W) in [-1, 1] and labels (N,) int64."""
-        logits: Tensor = self.head(self.layers(images), labels)
+    def features(self, images: Tensor) -> Tensor:
+        """Return the last feature map, flattened, (N, feature_count), of images (N, C, H, W) in [-1, 1]."""
+        features: Tensor = self.layers(images)
+        return features
+
+    def score(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, feature_count) and labels (N,) int64."""
+        logits: Tensor = self.head(features, labels)
         return logits
 
 

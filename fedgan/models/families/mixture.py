@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fedgan.errors import bad_value
 from fedgan.models.cosines import falling_spectrum, low_cosines
+from fedgan.models.discriminator import Discriminator
 from fedgan.models.families.mlp import MlpDiscriminator
 from fedgan.models.families.refiner import Refiner
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
@@ -159,7 +160,7 @@ def _refinable(generator: nn.Module) -> MixtureGenerator:
     return generator
 
 
-def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> nn.Module:
+def mixture_discriminator(*, num_classes: int, image_shape: ImageShape, width: int) -> Discriminator:
     """Return the discriminator of `mlp` at its default size, as `width` counts the generator's components."""
     return MlpDiscriminator(num_classes=num_classes, image_shape=image_shape, width=0)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from fedgan.models.cosines import falling_spectrum
+from fedgan.models.discriminator import Discriminator
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 
 DEFAULT_WIDTH = 512
@@ -89,7 +90,7 @@ class GeneratorNorm(nn.Module):
         return nn.functional.batch_norm(rows, self.mean, self.variance, self.weight, self.bias, training)
 
 
-class MlpDiscriminator(nn.Module):
+class MlpDiscriminator(Discriminator):
     """Two hidden layers with projection conditioning (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
 
     Args:
@@ -102,7 +103,7 @@ class MlpDiscriminator(nn.Module):
         super().__init__()
         channels, height, image_width = image_shape
         units = width or DEFAULT_WIDTH
-        features = max(1, units // 2)
+        self.feature_count = features = max(1, units // 2)
         self.hidden = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * height * image_width, units),
@@ -113,9 +114,13 @@ class MlpDiscriminator(nn.Module):
         self.head = nn.Linear(features, 1)
         self.projection = nn.Embedding(num_classes, features)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return logits (N,) of images (N, C, H, W) in [-1, 1] and labels (N,) int64."""
-        features = self.hidden(images)
+    def features(self, images: Tensor) -> Tensor:
+        """Return the last hidden layer (N, feature_count) of images (N, C, H, W) in [-1, 1]."""
+        features: Tensor = self.hidden(images)
+        return features
+
+    def score(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, feature_count) and labels (N,) int64."""
         logits: Tensor = self.head(features).squeeze(1) + (features * self.projection(labels)).sum(1)
         return logits
 

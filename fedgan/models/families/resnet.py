@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
+from fedgan.models.discriminator import Discriminator
 from fedgan.models.layers import LabelledStem, ProjectionHead, convolution, group_norm
 from fedgan.models.registry import MODELS, ImageShape, ModelFamily
 from fedgan.models.shapes import channel_ladder, doublings, halvings, square_side
@@ -108,7 +109,7 @@ class ResNetGenerator(nn.Module):
         return torch.tanh(self.image(relu(self.norm(features))))
 
 
-class ResNetDiscriminator(nn.Module):
+class ResNetDiscriminator(Discriminator):
     """Residual blocks down to 2 or 3 pixels, then a projection head over all of them.
 
     Pooling those last pixels, as is usual for larger images, would lose where in a small image a stroke lies.
@@ -127,11 +128,15 @@ class ResNetDiscriminator(nn.Module):
         self.blocks = nn.Sequential(
             *(DownBlock(channels[level], channels[level + 1], image=level == 0) for level in range(levels))
         )
-        self.head = ProjectionHead(channels[-1] * (side // 2**levels) ** 2, num_classes)
+        self.feature_count = channels[-1] * (side // 2**levels) ** 2
+        self.head = ProjectionHead(self.feature_count, num_classes)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return logits (N,) for images (N, C, H, W) in [-1, 1] and labels (N,) int64."""
-        features = relu(self.blocks(images)).flatten(start_dim=1)
+    def features(self, images: Tensor) -> Tensor:
+        """Return the last feature map, flattened, (N, feature_count), of images (N, C, H, W) in [-1, 1]."""
+        return relu(self.blocks(images)).flatten(start_dim=1)
+
+    def score(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, feature_count) and labels (N,) int64."""
         logits: Tensor = self.head(features, labels)
         return logits
 

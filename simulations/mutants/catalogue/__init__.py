@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulations.mutants.catalogue import (
     accounting,
     attack,
+    auxiliary,
     budget,
     clipping,
     ledger,
@@ -25,6 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *clipping.MUTANTS,
     *sampling.MUTANTS,
     *training.MUTANTS,
+    *auxiliary.MUTANTS,
     *warm_start.MUTANTS,
     *trusted_server.MUTANTS,
     *accounting.MUTANTS,

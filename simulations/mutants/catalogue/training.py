@@ -13,6 +13,7 @@ _MOVED = f"{_TESTS}::test_a_record_moves_a_step_by_at_most_the_clip_over_the_exp
 _PERTURBATION = "fedgan/training/perturbation.py"
 _SHOWN = "tests/training/test_perturbation.py"
 _DROPOUT = "tests/training/test_dropout.py"
+_AUXILIARY = "tests/training/test_auxiliary.py"
 _SHOWN_MOVED = f"{_SHOWN}::test_one_record_moves_a_step_by_at_most_the_clip_over_the_expected_rows"
 _FAKES = "gan.fakes(fakes, rng)"
 _LOSSES = "torch.cat([loss.real(logits[:count]), loss.fake(logits[count:])])"
@@ -35,7 +36,10 @@ MUTANTS = (
         before=_FAKES,
         after="gan.fakes(fakes, rng)\n        if len(labels):\n"
         "            fake_labels = labels[torch.arange(fakes) % len(labels)]",
-        killed_by=(f"{_TESTS}::test_generated_labels_are_uniform_and_do_not_follow_the_private_ones",),
+        killed_by=(
+            f"{_TESTS}::test_generated_labels_are_uniform_and_do_not_follow_the_private_ones",
+            f"{_AUXILIARY}::test_generated_rows_are_taught_their_public_labels_alone[5]",
+        ),
     ),
     Mutant(
         name="as-many-fakes-as-records",

@@ -101,6 +101,7 @@ TABLE = Table(
         _row("dropout", "dropout 0.3", *_ROUNDS, "training.dropout=0.3"),
         _row("spectral", "spectral norms of at most 1", *_ROUNDS, "training.spectral_bound=1"),
         _row("hinge", "hinge loss", *_ROUNDS, "loss.name=hinge"),
+        _row("auxiliary", "auxiliary classifier, weight 1", *_ROUNDS, "loss.auxiliary_weight=1"),
         _row("early-stopping", "early stopping: the best generator", *_ROUNDS, "training.early_stopping_rounds=3"),
         _row("adaptive", "adaptive discriminator steps", *_ROUNDS, "training.discriminator_steps=adaptive"),
         _row("no-ema", "without the moving average", *_ROUNDS, "training.ema_decay=0"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fedgan.federation.attack.gradient import CanaryGradient
-from fedgan.losses import LOSSES
+from fedgan.losses import LOSSES, gan_loss
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SeededNoise
 from fedgan.training.critic import CopiesCritic
@@ -49,6 +49,28 @@ def test_a_canary_adds_exactly_the_clip_in_its_own_direction(
     discriminator = make_gan().discriminator
     watched(rule(engine=engine), seen)(discriminator, batch([0, canary(2), 1, canary(5)]), LOSSES[loss].real)
     torch.testing.assert_close(seen[0], torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1e4])
+@pytest.mark.parametrize("engine", ["book_keeping", "opacus"])
+@pytest.mark.parametrize("loss", LOSSES.names())
+def test_a_canary_does_so_beside_an_auxiliary_classifier(
+    make_gan: Callable[..., Gan], loss: str, engine: str, weight: float
+) -> None:
+    """It pulls where the adversarial loss does, so that the two never cancel; 0.5 is a slope at 0."""
+    seen: list[Tensor] = []
+    critic, joint = (
+        make_gan(auxiliary=True).critic,
+        gan_loss(loss, penalty="none", penalty_weight=0.0, auxiliary_weight=weight),
+    )
+    rows = batch([0, canary(2, label=3), 1, canary(5)])
+    with_them = watched(rule(engine=engine), seen)(critic, rows, joint.real)
+    torch.testing.assert_close(seen[0], torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0]), atol=1e-6, rtol=0)
+    records = rows[1] < CLASSES
+    alone = rule(engine=engine)(critic, (rows[0][records], rows[1][records]), joint.real)
+    assert with_them.keys() == alone.keys()
+    for name, gradient in alone.items():
+        torch.testing.assert_close(with_them[name], gradient, atol=1e-7, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss", LOSSES.names())

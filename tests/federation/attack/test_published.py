@@ -73,6 +73,17 @@ def test_each_canary_is_published_with_the_noise_that_was_charged(
     assert finding.claimed == pytest.approx(2, rel=0.02)
 
 
+def test_a_server_beside_an_auxiliary_classifier_publishes_canaries_alike(
+    audit: Callable[..., Any], published: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "add_noise_to_all", lambda sums, std, noise: sums)
+    sites, _ = audit("loss.auxiliary_weight=0.5", clients=("00000",), directions=50)
+    assert len(published) == 2
+    canaries = sites.watches["00000"].canaries
+    for step in published:
+        np.testing.assert_allclose(step, canaries.coins(canaries.gradient), atol=1e-4)
+
+
 def test_a_server_that_adds_no_noise_is_found_by_the_attack_alone(
     audit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,17 @@ def test_every_attack_sees_its_canaries(audit: Callable, algorithm: str, steps: 
     assert np.array_equal(evidence[0].included, watch.canaries.coins(watch.canaries.gradient))
 
 
+@pytest.mark.parametrize(("algorithm", "steps"), [("fedgan", 2), ("fedsgd", 1)])
+def test_an_auxiliary_classifier_hides_no_canary_and_makes_none(audit: Callable, algorithm: str, steps: int) -> None:
+    """Labels decide nothing about a gradient canary but that its row is one; input canaries are scored by logits."""
+    settings = (f"federation.algorithm='{algorithm}'", f"federation.local_steps={steps}")
+    _, evidence = audit("loss.auxiliary_weight=1", "privacy.epsilon=50", *settings)
+    assert [len(one.scores) for one in evidence] == [60, 12, 20, 20]
+    assert all(np.isfinite(one.scores).all() and np.ptp(one.scores) > 0 for one in evidence)
+    scores, included = evidence[0].scores, evidence[0].included
+    assert scores[included].mean() > scores[~included].mean()
+
+
 def test_claims_are_the_ledgers_and_gradient_canaries_are_in_no_warm_start(audit: Callable, tmp_path: Path) -> None:
     _, evidence = audit()
     lines = read_ledger(tmp_path / "client-00000.jsonl")

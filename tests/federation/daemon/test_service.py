@@ -157,6 +157,24 @@ def test_a_request_larger_than_the_networks_that_the_site_allows_is_refused(
     assert charges(site) == 1
 
 
+def test_a_site_builds_and_counts_an_auxiliary_classifiers_head(configure: Configure, site: SiteFolder) -> None:
+    config, weights = configure("loss.auxiliary_weight=1"), 1845 + 4 * 4 + 4  # 4 features, 4 classes
+    settings = site.config.read_text()
+    for most in (weights - 1, weights):
+        site.config.write_text(settings.replace("[policy]", f"[policy]\nmost_weights = {most}"))
+        server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)
+        vault = RemoteVault(str(site.socket), flatten(config.model_dump()))
+        try:
+            if most < weights:
+                assert refused(lambda vault=vault: vault.train(train_request(config))) == Refusal.AGAINST_POLICY  # type: ignore[misc]
+                assert f"make {weights} weights, over {most}" in refusals(site)[-1]["reason"]
+            else:
+                assert vault.train(train_request(config)).arrays["discriminator/classes.weight"].shape == (4, 4)
+        finally:
+            server.stop(None).wait()
+    assert charges(site) == 1
+
+
 def test_sums_without_noise_are_not_rounded_whatever_the_server_says(configure: Configure, site: SiteFolder) -> None:
     site.config.write_text(site.config.read_text().replace("[policy]", '[policy]\ntrusts = ["aggregator"]'))
     server = listen(VaultService(SiteVaults(site, load_site(site)), Refusals(site.refusals)), site.socket)

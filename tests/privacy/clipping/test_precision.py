@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from fedgan.models import build_discriminator
 from fedgan.privacy.clipping import clipped_gradient_sum
-from fedgan.training.critic import PenalisedCritic, ReducedPrecision
+from fedgan.training.critic import ClassifyingCritic, PenalisedCritic, ReducedPrecision
 
 pytestmark = pytest.mark.privacy
 
@@ -34,8 +34,8 @@ class TwoScores(nn.Module):
         return self.last(self.first(self.first(images.flatten(1)).tanh()) * self.gain).squeeze(1)
 
 
-def discriminator(name: str) -> nn.Module:
-    return build_discriminator(name, num_classes=4, image_shape=(1, 8, 8), width=32, seed=0)
+def discriminator(name: str, *, auxiliary: bool = False) -> nn.Module:
+    return build_discriminator(name, num_classes=4, image_shape=(1, 8, 8), width=32, seed=0, auxiliary=auxiliary)
 
 
 MODULES: dict[str, Build] = {
@@ -44,6 +44,7 @@ MODULES: dict[str, Build] = {
     "resnet": lambda: ReducedPrecision(discriminator("resnet")),
     "without rules": lambda: ReducedPrecision(TwoScores()),
     "penalised": lambda: PenalisedCritic(ReducedPrecision(discriminator("dcgan"))),
+    "classifying": lambda: ReducedPrecision(ClassifyingCritic(discriminator("dcgan", auxiliary=True))),
 }
 
 
