@@ -140,6 +140,7 @@ def test_microbatches_change_memory_alone(microbatch: int) -> None:
 )
 def test_no_more_rows_pass_at_once_than_asked(gradient: PlainGradient | PrivateGradient) -> None:
     module, seen = model(), []
+    gradient(module, batch(8), loss)  # a new module is tried on made-up rows first
     module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     gradient(module, batch(8), loss)
     assert seen == [3, 3, 2]

@@ -13,6 +13,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from fedgan.errors import UsageError
 from fedgan.privacy.clipping.full_precision import full_precision
 from fedgan.privacy.clipping.microbatches import in_microbatches
+from fedgan.privacy.clipping.probe import without_rule
 from fedgan.registry import Registry
 
 LossFunction = Callable[[Tensor], Tensor]
@@ -56,7 +57,8 @@ def clipped_gradient_sum(
     sample can change the sum by more than `max_norm` in L2.
 
     Args:
-        module: in training mode; its `.grad` fields, hooks and buffers are left as they were.
+        module: in training mode; its `.grad` fields and hooks are left as they were, and so are buffers that its own
+            forward pass does not move (spectral norm's does).
         inputs: arguments of `module`, each with the batch of N samples first; N = 0 is allowed.
         loss: maps the output of `module` to losses of shape (N,).
         max_norm: the bound C > 0 on a sample's gradient.
@@ -68,7 +70,8 @@ def clipped_gradient_sum(
         norms: (N,) L2 norms before clipping, inf or NaN where the gradient was not finite.
 
     Raises:
-        UsageError: `module` holds a layer that mixes the samples of a batch, or the engine is unknown.
+        UsageError: `module` mixes the samples of a batch, by the type of a layer or as a try on made-up rows shows, or
+            the engine is unknown.
         ValueError: `max_norm` or `microbatch` is not positive, `module` is in evaluation mode, `loss` does not
             return (N,), or autocast is on, which would round norms and sums; a module may turn it on for itself.
     """
@@ -82,6 +85,8 @@ def clipped_gradient_sum(
     if microbatch is not None:
         compute = in_microbatches(compute, microbatch)
     refuse_mixing(module)
+    with full_precision():
+        without_rule(module, inputs, trainable(module))  # refuses what mixes samples in its forward pass
     if inputs[0].shape[0] == 0:
         return _empty(module, inputs[0].device)
     with full_precision():

@@ -178,4 +178,26 @@ MUTANTS = (
             for model in ("without rules", "penalised")
         ),
     ),
+    Mutant(
+        name="mixing-forward-pass-taken",
+        breaks="a model that mixes samples by a function, in no layer of its own, is refused",
+        file="fedgan/privacy/clipping/engine.py",
+        before="        without_rule(module, inputs, trainable(module))  # ",
+        after="        pass  # ",
+        killed_by=(
+            "tests/privacy/clipping/test_probe.py::test_a_forward_pass_that_mixes_samples_is_refused[deviation-book_keeping]",
+            "tests/privacy/clipping/test_probe.py::test_a_forward_pass_that_mixes_samples_is_refused[normalised-opacus]",
+        ),
+    ),
+    Mutant(
+        name="samples-told-by-their-number",
+        breaks="a layer that takes something else than samples first is known by more than the size of a batch",
+        file="fedgan/privacy/clipping/engines/book_keeping.py",
+        before="if name := without_rule(module, inputs, parameters):",
+        after='if name := "":',
+        killed_by=(
+            "tests/privacy/clipping/test_probe.py"
+            "::test_samples_along_another_dimension_are_told_apart_even_if_it_is_as_long[7]",
+        ),
+    ),
 )

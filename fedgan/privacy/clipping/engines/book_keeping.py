@@ -25,6 +25,7 @@ from fedgan.privacy.clipping.engine import (
 )
 from fedgan.privacy.clipping.functional import functional_gradient_sum
 from fedgan.privacy.clipping.gradients import SampleGradients
+from fedgan.privacy.clipping.probe import without_rule
 from fedgan.privacy.clipping.recorder import Recorder
 
 _LOG = logging.getLogger(__name__)
@@ -39,13 +40,14 @@ def book_keeping(
 
     A model that uses parameters otherwise than by the functions in `layers.RULES` is handled exactly but slowly, by
     `torch.func`; the log says so once. So is a model whose layers receive something else than the N samples along
-    dimension 0, once this shows by a size other than N: layers must not get another dimension of size N there. A
-    `Differentiating` module has no other way and is not spoken of.
+    dimension 0. A `Differentiating` module has no other way and is not spoken of.
     """
     if isinstance(module, Differentiating):
         return functional_gradient_sum(module, inputs, loss, max_norm=max_norm)
     parameters = trainable(module)
-    if module not in _WITHOUT_RULE:
+    if name := without_rule(module, inputs, parameters):
+        _warn_once(type(module).__name__, name)
+    elif module not in _WITHOUT_RULE:
         recorder = Recorder(inputs, parameters)
         with torch.enable_grad(), recorder:
             losses = sample_losses(module, inputs, loss)

@@ -1,0 +1,93 @@
+"""What a module does to rows, found out on made-up ones before it sees any sample.
+
+Types of layers tell of the usual ways in which samples are mixed. They do not tell of functions called in a forward
+pass, such as minibatch standard deviation (Karras et al. 2018, arXiv:1710.10196, section 3), or of layers that take the
+samples along another dimension than the first, which shows only by its size.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from fedgan.errors import UsageError
+from fedgan.privacy.clipping.recorder import Recorder
+
+_LOG = logging.getLogger(__name__)
+_ROWS = (2, 3)
+"""No other dimension is of both sizes."""
+
+
+_FOUND: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""By first trainable parameter and type of module, as critics are wrapped anew in each step."""
+
+
+def without_rule(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter]) -> str:
+    """Return a parameter that is used otherwise than by functions with a rule on rows along dimension 0, or "".
+
+    Args:
+        module: in training mode; its buffers and the global random state are left as they were.
+        inputs: what it will be called with; only shapes, types and devices are looked at.
+        parameters: its trainable parameters by name.
+
+    Raises:
+        UsageError: the output of one row depends on another row.
+    """
+    if not parameters:
+        return ""
+    found: dict[type[nn.Module], str] = _FOUND.setdefault(next(iter(parameters.values())), {})
+    if type(module) not in found:
+        found[type(module)] = _tried(module, inputs, parameters)
+    return found[type(module)]
+
+
+def _tried(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter]) -> str:
+    devices = {part.device for part in inputs if part.device.type == "cuda"}
+    others: set[int] = set()
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.manual_seed(0)
+        for rows in _ROWS:
+            made_up = tuple(_made_up(part, rows) for part in inputs)
+            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            recorder = Recorder(made_up, parameters)
+            try:
+                with recorder:
+                    output = functional_call(module, buffers, tuple(part.clone() for part in made_up))
+                _refuse_dependence(module, output, made_up)
+            except UsageError:
+                raise
+            except Exception as error:  # whatever a forward pass may raise on rows that are not its own
+                _warn_once(type(module).__name__, f"{type(error).__name__}: {error}")
+                return ""
+            others |= recorder.used_otherwise(output)
+    return next((name for name, parameter in parameters.items() if id(parameter) in others), "")
+
+
+def _made_up(part: Tensor, rows: int) -> Tensor:
+    shape = (rows, *part.shape[1:])
+    if part.is_floating_point():
+        return (torch.rand(shape, device=part.device, dtype=part.dtype) * 2 - 1).requires_grad_()
+    return torch.zeros(shape, device=part.device, dtype=part.dtype)
+
+
+def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, ...]) -> None:
+    parts = [part for part in inputs if part.requires_grad]
+    if not parts or not output.requires_grad:
+        return
+    slopes = torch.autograd.grad(output[0].float().sum(), parts, retain_graph=True, allow_unused=True)
+    if any(slope is not None and bool((slope[1:] != 0).any()) for slope in slopes):
+        raise UsageError(
+            f"the forward pass of {type(module).__name__} mixes the samples of a batch (the output of one depends on "
+            "another), so no sample's influence can be bounded: leave such statistics out of the model (model.name)"
+        )
+
+
+@cache
+def _warn_once(model: str, reason: str) -> None:
+    message = "%s could not be tried on made-up rows (%s): that it does not mix samples is known of its layers alone"
+    _LOG.warning(message, model, reason)

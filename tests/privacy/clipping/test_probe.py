@@ -1,0 +1,111 @@
+"""Modules that mix samples without saying so by a layer's type, or whose layers see samples along another dimension."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+from torch.nn.utils.parametrizations import spectral_norm
+
+from fedgan.errors import UsageError
+from fedgan.privacy.clipping import clipped_gradient_sum
+from fedgan.privacy.clipping.probe import without_rule
+
+pytestmark = pytest.mark.privacy
+
+ENGINES = ["book_keeping", "opacus"]
+
+
+class Mixing(nn.Module):
+    """A discriminator that shows its last layer something of the whole batch."""
+
+    def __init__(self, statistics: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.statistics = statistics
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.last(self.statistics(torch.relu(self.first(rows)))).squeeze(1)
+
+
+def deviation(features: Tensor) -> Tensor:
+    """Minibatch standard deviation (Karras et al. 2018)."""
+    return features + features.std(dim=0).mean()
+
+
+def normalised(features: Tensor) -> Tensor:
+    return batch_norm(features, None, None, training=True)
+
+
+def ranked(features: Tensor) -> Tensor:
+    return features - features.mean(dim=0)
+
+
+class Steps(nn.Module):
+    """Rows of several steps each, which its layer receives step by step: (steps, rows, values)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.tanh(self.layer(rows.transpose(0, 1))).sum(dim=(0, 2))
+
+
+def squares(outputs: Tensor) -> Tensor:
+    return 0.5 * outputs.square()
+
+
+def clipped(module: nn.Module, rows: Tensor, engine: str, max_norm: float = 1.0) -> tuple[dict[str, Tensor], Tensor]:
+    return clipped_gradient_sum(module, (rows,), squares, max_norm=max_norm, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("statistics", [deviation, normalised, ranked])
+def test_a_forward_pass_that_mixes_samples_is_refused(engine: str, statistics: Callable[[Tensor], Tensor]) -> None:
+    for rows in (9, 1, 0):
+        with pytest.raises(UsageError, match=r"Mixing mixes the samples of a batch.*model\.name"):
+            clipped(Mixing(statistics), torch.rand(rows, 6), engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_that_does_not_is_taken(engine: str) -> None:
+    assert len(clipped(Mixing(lambda features: features * 2), torch.rand(9, 6), engine)[1]) == 9
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_samples_along_another_dimension_are_told_apart_even_if_it_is_as_long(count: int) -> None:
+    """Seven steps and seven rows: which of them is a sample shows by no size."""
+    module, rows = Steps(), torch.rand(count, 7, 4)
+    norms = clipped(module, rows, "book_keeping")[1]
+    wanted = []
+    for row in rows:
+        found = torch.autograd.grad(squares(module(row[None])).sum(), list(module.parameters()))
+        wanted.append(torch.cat([part.flatten() for part in found]).norm())
+    torch.testing.assert_close(norms, torch.stack(wanted), rtol=1e-5, atol=0)
+
+
+def test_the_try_leaves_buffers_and_random_numbers_alone() -> None:
+    module = nn.Sequential(spectral_norm(nn.Linear(6, 5)), nn.Dropout(0.5), nn.Linear(5, 1), nn.Flatten(0))
+    rows, before = torch.rand(4, 6), {name: value.clone() for name, value in module.named_buffers()}
+    state = torch.get_rng_state()
+    assert without_rule(module, (rows,), dict(module.named_parameters())) == ""
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in module.named_buffers())
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_a_module_that_takes_no_made_up_rows_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    class Picky(nn.Linear):
+        def forward(self, rows: Tensor) -> Tensor:
+            if len(rows) != 5:
+                raise ValueError("five rows, please")
+            return super().forward(rows).squeeze(1)
+
+    with caplog.at_level(logging.WARNING):
+        clipped(Picky(6, 1), torch.rand(5, 6), "book_keeping")
+    assert "Picky could not be tried on made-up rows (ValueError: five rows, please)" in caplog.text
