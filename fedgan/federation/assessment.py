@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fedgan.config import Config
-from fedgan.data import ImageDataset
+from fedgan.data import ImageDataset, is_public
 from fedgan.errors import IntegrityError
 from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
@@ -25,7 +25,7 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
 
     Networks run on a GPU if there is one, unless the run's `device` is "cpu"; there scores vary in their last digits.
-    What it reads of real data is `test`, held out from training and declared public: it costs no budget.
+    What it reads of real data is `test`, held out from training: no budget covers it, and `what_is_read` says so.
 
     Args:
         test: the test set of the data the generator was trained for.
@@ -75,12 +75,18 @@ def inception_weights(config: Config) -> Path | None:
     return Path(given).expanduser() if given else None
 
 
+def what_is_read(source: str, count: int) -> str:
+    """Return in words what an evaluation reads of real data: `count` images of the test set of `source`."""
+    public = " (a public benchmark)" if is_public(source) else ""
+    return f"held-out test set of {source}{public}, {count} images; read without noise, not covered by epsilon"
+
+
 def _write(
     folder: RunFolder, config: Config, test: ImageDataset, scores: dict[str, Any], classes: dict[str, Any]
 ) -> None:
     document = {
         "generated": config.evaluation.count,
-        "real": "held-out test set, public",
+        "real": what_is_read(config.data.name, len(test)),
         "test_records": len(test),
         "metrics": scores,
         "meaning": {name: METRICS[name].meaning for name in scores if name in METRICS.names()},
