@@ -96,5 +96,5 @@ def _rows(images: ImageDataset, indices: Tensor) -> Tensor:
 @torch.no_grad()
 def _logits(discriminator: nn.Module, images: ImageDataset) -> Tensor:
     """Return logits (N,), one image at a time: in a batch, what stands beside an image can move its last bits."""
-    logits = [float(discriminator(*images.batch(index))) for index in torch.arange(len(images)).split(1)]
+    logits = [float(discriminator(*images.batch(index))) for index in torch.arange(len(images))[:, None]]
     return torch.tensor(logits, dtype=torch.float64)
