@@ -42,7 +42,7 @@ def evaluate(
     import torch
 
     from fedgan.data import load_data
-    from fedgan.federation.assessment import assess, assess_classes, judged_images, what_is_read
+    from fedgan.federation.assessment import assess, assess_classes, judged_images, keep_reads, what_is_read
     from fedgan.federation.card import load_generator
     from fedgan.federation.machine import use_threads
     from fedgan.federation.private_reads import PrivateReads
@@ -75,6 +75,8 @@ def evaluate(
     if reads:
         found = reads.ask(judged_images(folder)[0].to(torch.device("cpu")))
         document["private_reads"] = found.to_dict()
+        if found.epsilon is not None:
+            keep_reads(folder, document["private_reads"])
         texts += reads_table(found)
     if as_json:
         print_json(document)

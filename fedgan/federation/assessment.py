@@ -20,6 +20,8 @@ from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 
+PAID = "private_reads"
+
 
 def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
@@ -81,6 +83,13 @@ def what_is_read(source: str, count: int) -> str:
     return f"held-out test set of {source}{public}, {count} images; read without noise, not covered by epsilon"
 
 
+def keep_reads(folder: RunFolder, reads: dict[str, Any]) -> None:
+    """Add noisy counts of private records to the evaluation.json that `assess` wrote: they are paid for once."""
+    document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+    document[PAID] = [*document.get(PAID, []), reads]
+    write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
+
+
 def _write(
     folder: RunFolder, config: Config, test: ImageDataset, scores: dict[str, Any], classes: dict[str, Any]
 ) -> None:
@@ -93,15 +102,19 @@ def _write(
     }
     if classes:
         document["classes"] = classes
+    if reads := _earlier(folder, PAID):
+        document[PAID] = reads
     write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
 
 
-def _earlier(folder: RunFolder, key: str) -> dict[str, Any]:
-    """Return what an earlier evaluation of the same generator has written under `key`."""
+def _earlier(folder: RunFolder, key: str) -> Any:
+    """Return what an earlier evaluation of the same generator has written under `key`: an object, of `PAID` a list."""
     if not folder.evaluation.exists():
         return {}
     try:
         document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+        if key == PAID:
+            return list(document.get(key, []))
         return dict(document[key] if key == "metrics" else document.get(key, {}))
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None

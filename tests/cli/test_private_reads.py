@@ -92,6 +92,9 @@ def test_the_table_says_what_was_read_and_keeps_shares_in_their_range(fedgan: Ca
 
 def test_the_noise_differs_between_two_calls(fedgan: Callable, own: Path) -> None:
     calls = [json.loads(fedgan("evaluate", own, "--private-reads", 0.5, "--json").out) for _ in range(2)]
+    assert json.loads((own / "evaluation.json").read_text())["private_reads"] == [c["private_reads"] for c in calls]
+    fedgan("evaluate", own)
+    assert len(json.loads((own / "evaluation.json").read_text())["private_reads"]) == 2
     first, second = ([client["counts"] for client in call["private_reads"]["clients"]] for call in calls)
     assert all(one[name] != other[name] for one, other in zip(first, second, strict=True) for name in NAMES)
     rounds = [[line.row["round"] for line in read_ledger(path) if line.event] for path in ledgers(own)]
@@ -155,4 +158,5 @@ def test_without_a_level_the_counts_are_exact_and_say_so(fedgan: Callable, train
     assert all(count == int(count) for client in first["clients"] for count in client["counts"].values())
     assert "without noise and without a charge" in first["statement"]
     assert not ledgers(run)
+    assert "private_reads" not in json.loads((run / "evaluation.json").read_text())
     assert "NOT PRIVATE: Counts over all" in " ".join(fedgan("evaluate", run, "--private-reads", 1).out.split())
