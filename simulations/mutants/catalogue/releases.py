@@ -115,7 +115,6 @@ MUTANTS = (
             f"{_READS_TESTS}::test_counts_are_charged_before_any_record_is_read",
             f"{_READS}::test_counts_are_charged_and_the_audit_shows_it",
         ),
-        dies_of=("UsageError", "ValueError"),
     ),
     Mutant(
         name="counts-before-their-charge",
