@@ -101,6 +101,24 @@ def test_what_is_told_is_the_counts_and_the_charged_noise(
     torch.testing.assert_close(counts, probe.count(records) + drawn, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("copied", [0, 50])
+def test_five_percent_of_records_copied_show_at_a_large_epsilon(
+    make_vault: MakeVault, records: ImageDataset, copied: int
+) -> None:
+    def images(count: int, seed: int) -> ImageDataset:
+        rng = torch.Generator().manual_seed(seed)
+        pixels = torch.rand(count, *records.image_shape, generator=rng) * 2 - 1
+        return ImageDataset(pixels, torch.arange(count) % records.num_classes, records.num_classes)
+
+    train, made = images(1000, 1), images(300 + copied, 3)
+    made.images[:copied] = train.images[:copied]
+    probe = make_probe(made, images(1000, 2), seed=0, discriminator=None)
+    vault = make_vault(data=train, lifetime_epsilon=10_000.0)
+    counts, _ = vault.evaluate(probe, run="run-1", round=4, multiplier=0.1)
+    assert counts[0] / 1000 == pytest.approx(copied / 1000 + 0.01, abs=0.012)
+    assert counts[1] / 1000 == pytest.approx(copied / 1000 + 0.05, abs=0.025)
+
+
 def test_the_noise_is_another_each_time(make_vault: MakeVault, probe: Probe) -> None:
     vaults = make_vault(lifetime_epsilon=100.0), make_vault(lifetime_epsilon=100.0)
     first, second = (evaluate(vault, probe)[0] for vault in vaults)
