@@ -1,4 +1,4 @@
-"""`fedgan evaluate`: what a generator is worth, judged on public images."""
+"""`fedgan evaluate`: what a generator is worth, judged on images that nothing was trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from fedgan.cli.console import print_json, show, stdout
 from fedgan.cli.options import JsonOption, RunArgument
-from fedgan.cli.scores import class_table, legend, memorisation_text, score_table
+from fedgan.cli.scores import class_table, legend, reads_table, score_table
 from fedgan.runs import RunFolder
 
 
@@ -26,32 +26,44 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE.png", help="Draw the confusion of classes (with --classes).")
     ] = None,
     private_reads: Annotated[
-        bool,
+        float | None,
         typer.Option(
-            "--private-reads",
-            help="Look for training records among the samples. READS PRIVATE RECORDS: not to be published.",
+            metavar="EPSILON",
+            help="Count training records that samples and discriminator are near to. It reads private records: noise "
+            "hides each, and EPSILON is charged to every client's ledger, within what the run promised.",
         ),
-    ] = False,
+    ] = None,
+    sign_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Key that signs the ledgers, if any (with --private-reads).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's generator on the held-out test set; no private record is read without --private-reads."""
     import torch
 
     from fedgan.data import load_data
-    from fedgan.federation.assessment import assess, assess_classes, judged_images
+    from fedgan.federation.assessment import assess, assess_classes, judged_images, keep_reads, what_is_read
     from fedgan.federation.card import load_generator
     from fedgan.federation.machine import use_threads
-    from fedgan.federation.private_reads import STATEMENT, memorised
+    from fedgan.federation.private_reads import PrivateReads
 
-    folder = RunFolder.of_run(run) if private_reads else RunFolder.open(run)
+    folder = RunFolder.open(run) if private_reads is None else RunFolder.of_run(run)
     _, config = load_generator(folder)
     use_threads(config.threads)
+    reads = None if private_reads is None else PrivateReads(folder, config, private_reads, sign_key)
     root = Path(config.data.root).expanduser() if config.data.root else None
     data = load_data(config.data.name, root=root, image_size=config.data.image_size, channels=config.data.channels)
     scores = assess(folder, data.test, metrics or config.evaluation.metrics, weights=inception_weights)
     count = config.evaluation.count
-    document: dict[str, Any] = {"run": str(run), "generated": count, "test_records": len(data.test), "metrics": scores}
-    texts = [score_table(scores), legend(scores, generated=count, test_records=len(data.test))]
+    real = what_is_read(config.data.name, len(data.test))
+    document: dict[str, Any] = {
+        "run": str(run),
+        "generated": count,
+        "real": real,
+        "test_records": len(data.test),
+        "metrics": scores,
+    }
+    texts = [score_table(scores), legend(scores, generated=count, real=real)]
     if classes or plot:
         analysis = assess_classes(folder, data.test)
         document["classes"] = analysis.to_dict()
@@ -60,10 +72,12 @@ def evaluate(
             from fedgan.report.confusion_picture import confusion_picture
 
             confusion_picture(analysis, plot)
-    if private_reads:
-        found = memorised(folder, config, judged_images(folder)[0].to(torch.device("cpu")))
-        document["private_reads"] = {"statement": STATEMENT, **found.to_dict()}
-        texts.append(memorisation_text(found, STATEMENT))
+    if reads:
+        found = reads.ask(judged_images(folder)[0].to(torch.device("cpu")))
+        document["private_reads"] = found.to_dict()
+        if found.epsilon is not None:
+            keep_reads(folder, document["private_reads"])
+        texts += reads_table(found)
     if as_json:
         print_json(document)
         return

@@ -97,6 +97,8 @@ def _print_privacy(document: dict[str, Any]) -> None:
     turns = "rounds" if document["level"] == "client" else "rounds it is asked in"
     show(f"epsilon of client {document['worst_client']} after {turns} {values} (0: the warm start)")
     show(f"the warm start alone costs epsilon {format_epsilon(document['warm_start_epsilon'])}")
+    if room := document["evaluation_epsilon"]:
+        show(f"room is left for one evaluation of epsilon {room:g} (fedgan evaluate --private-reads {room:g})")
     show(f"delta {document['delta']:g}; {_NOISE[document['level'], document['trust']]}")
     show("epsilons of records at several clients, or of a person behind several clients, add up")
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fedgan.cli.console import new_table
+from fedgan.cli.console import format_epsilon, new_table
 
 if TYPE_CHECKING:
     from fedgan.evaluation.classes import ClassAnalysis
-    from fedgan.evaluation.memorisation import Memorisation
+    from fedgan.evaluation.counts import Reads
+
+_CLIENTS = 20
 
 
 def format_score(name: str, score: float) -> str:
@@ -31,13 +33,13 @@ def score_table(scores: Mapping[str, float]) -> Table:
     return table
 
 
-def legend(scores: Mapping[str, float], *, generated: int, test_records: int) -> str:
+def legend(scores: Mapping[str, float], *, generated: int, real: str) -> str:
     """Return a line on what was compared, and one for each metric of `scores` on what its number means."""
     from fedgan.evaluation import METRICS
 
     metrics = {name: METRICS[name] for name in scores}
     lines = [f"  {name}: {metric.meaning} ({metric.scale.value})" for name, metric in metrics.items()]
-    return "\n".join([f"{generated} generated images, {test_records} held-out real ones:", *lines])
+    return "\n".join([f"{generated} generated images against real ones: {real}", *lines])
 
 
 def class_table(analysis: ClassAnalysis) -> list[Table | str]:
@@ -61,23 +63,27 @@ def class_table(analysis: ClassAnalysis) -> list[Table | str]:
     ]
 
 
-def memorisation_text(found: Memorisation, statement: str) -> str:
-    """Return in words how near generated images are to training records."""
-    lines = [
-        f"NOT PRIVATE: {statement}",
-        f"  {found.generated} generated images against {found.compared} training records and as many test images, "
-        "in pixels:",
-        f"  median distance to the nearest: training {found.nearest_training:.4g}, test {found.nearest_test:.4g}, "
-        f"ratio {found.ratio:.3f} (below 1: training records are nearer)",
-        f"  nearer to a training record: {found.nearer_to_training:.3f} +- {found.standard_error:.3f} "
-        "(0.5: nothing memorised)",
+def reads_table(found: Reads) -> list[Table | str]:
+    """Return a table with a row a client, and what its columns mean."""
+    from fedgan.evaluation.counts import together
+
+    names = (name.replace("_percent", " %").replace("_", " ") for name in found.expected)
+    table = new_table("client", "records", "epsilon", "noise", *names)
+    table.add_row("test set", str(found.test_records), "", "", *(f"{share:.4f}" for share in found.expected.values()))
+    table.add_section()
+    shown = found.clients if len(found.clients) <= _CLIENTS else ()
+    for one in (*shown, together(found.clients)):
+        epsilon = "no privacy" if one.epsilon is None else format_epsilon(one.epsilon)
+        shares = (f"{min(1.0, max(0.0, share)):.4f}" for share in one.shares.values())
+        table.add_row(one.client, str(one.records), epsilon, f"{one.noise_std / one.records:.4f}", *shares)
+    return [
+        ("NOT PRIVATE: " if found.epsilon is None else "") + found.statement,
+        table,
+        "  near: share of records with a generated image as near as the nearest 1 or 5 % of test images have one\n"
+        "  logit above median: share of records to which the discriminator gives more than the median of test images\n"
+        "  more than the test set has, beyond the noise and chance, is memory of training records\n"
+        "  noise: standard deviation of the noise in each share; epsilon: all that the client has spent by now",
     ]
-    if gap := found.discriminator:
-        lines.append(
-            f"  discriminator's mean logit: training {gap.training:.4g}, test {gap.test:.4g}; "
-            f"tells them apart with AUC {gap.auc:.3f} (0.5: cannot)"
-        )
-    return "\n".join(lines)
 
 
 def _share(value: float | None) -> str:

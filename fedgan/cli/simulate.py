@@ -51,7 +51,7 @@ def simulate(
     settings, path = _settings(config, overrides or [], output, resume=resume)
     from fedgan.cli.progress import RunProgress
     from fedgan.federation import simulation
-    from fedgan.federation.assessment import assess
+    from fedgan.federation.assessment import assess, what_is_read
     from fedgan.privacy.plan import warnings
     from fedgan.report.partition_picture import partition_picture
 
@@ -72,10 +72,11 @@ def simulate(
     with stderr.status("evaluating") if not silent else _Quiet():
         scores = assess(folder, sites.data.test, settings.evaluation.metrics)
     summary = _summary(outcome, scores, monotonic() - begun)
+    real = what_is_read(settings.data.name, len(sites.data.test))
     if as_json:
         print_json(summary)
     elif not quiet:
-        _print(summary, legend(scores, generated=settings.evaluation.count, test_records=len(sites.data.test)))
+        _print(summary, legend(scores, generated=settings.evaluation.count, real=real))
 
 
 def _draw_budget(settings: Config, outcome: Outcome) -> None:

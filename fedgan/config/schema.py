@@ -207,6 +207,8 @@ class Privacy(Table):
     """At level "client" the part of updates that the clip, which then adapts, should leave whole; 0 keeps it fixed."""
     warm_start_share: ProperFraction = 0.8
     """The part of epsilon that the warm start alone may spend when rounds follow it."""
+    evaluation_epsilon: NotNegative = 0.0
+    """What training leaves room for within `epsilon`: that much `fedgan evaluate --private-reads` may spend, once."""
     accountant: Literal["pld", "rdp", "prv"] = "pld"
     clipping_engine: Text = "book_keeping"
     lifetime_epsilon: NotNegative = 0.0

@@ -45,6 +45,20 @@ class Partition(Protocol):
 DATASETS: Registry[Loader] = Registry("data.name", "fedgan.data.sources")
 """Sources of labelled images, by name."""
 
+_PUBLIC: set[Loader] = set()
+
+
+def public(loader: Loader) -> Loader:
+    """Mark a source as a published benchmark: anybody may read its test set, which nothing private is told by."""
+    _PUBLIC.add(loader)
+    return loader
+
+
+def is_public(name: str) -> bool:
+    """Return whether the source `name` is a published benchmark; what an operator's own files hold is not known."""
+    return DATASETS[name] in _PUBLIC
+
+
 PARTITIONS: Registry[Partition] = Registry("partition.scheme", "fedgan.data.partitions")
 """Ways to spread records over clients, by name."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fedgan.config import Config
-from fedgan.data import ImageDataset
+from fedgan.data import ImageDataset, is_public
 from fedgan.errors import IntegrityError
 from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
@@ -20,12 +20,14 @@ from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 
+PAID = "private_reads"
+
 
 def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
     """Return the scores of the generator in `folder` and write them to its evaluation.json.
 
     Networks run on a GPU if there is one, unless the run's `device` is "cpu"; there scores vary in their last digits.
-    What it reads of real data is `test`, held out from training and declared public: it costs no budget.
+    What it reads of real data is `test`, held out from training: no budget covers it, and `what_is_read` says so.
 
     Args:
         test: the test set of the data the generator was trained for.
@@ -75,27 +77,44 @@ def inception_weights(config: Config) -> Path | None:
     return Path(given).expanduser() if given else None
 
 
+def what_is_read(source: str, count: int) -> str:
+    """Return in words what an evaluation reads of real data: `count` images of the test set of `source`."""
+    public = " (a public benchmark)" if is_public(source) else ""
+    return f"held-out test set of {source}{public}, {count} images; read without noise, not covered by epsilon"
+
+
+def keep_reads(folder: RunFolder, reads: dict[str, Any]) -> None:
+    """Add noisy counts of private records to the evaluation.json that `assess` wrote: they are paid for once."""
+    document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+    document[PAID] = [*document.get(PAID, []), reads]
+    write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
+
+
 def _write(
     folder: RunFolder, config: Config, test: ImageDataset, scores: dict[str, Any], classes: dict[str, Any]
 ) -> None:
     document = {
         "generated": config.evaluation.count,
-        "real": "held-out test set, public",
+        "real": what_is_read(config.data.name, len(test)),
         "test_records": len(test),
         "metrics": scores,
         "meaning": {name: METRICS[name].meaning for name in scores if name in METRICS.names()},
     }
     if classes:
         document["classes"] = classes
+    if reads := _earlier(folder, PAID):
+        document[PAID] = reads
     write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
 
 
-def _earlier(folder: RunFolder, key: str) -> dict[str, Any]:
-    """Return what an earlier evaluation of the same generator has written under `key`."""
+def _earlier(folder: RunFolder, key: str) -> Any:
+    """Return what an earlier evaluation of the same generator has written under `key`: an object, of `PAID` a list."""
     if not folder.evaluation.exists():
         return {}
     try:
         document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+        if key == PAID:
+            return list(document.get(key, []))
         return dict(document[key] if key == "metrics" else document.get(key, {}))
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None

@@ -51,6 +51,7 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
         participations=participations(clients, fraction_asked(config), federation.rounds),
         adaptive_clip=privacy.clip_quantile > 0,
         warm_start_shares=warm_start_shares(config),
+        evaluation_epsilon=privacy.evaluation_epsilon,
     )
 
 

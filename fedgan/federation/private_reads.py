@@ -1,46 +1,143 @@
-"""The training records of a finished run, for their owner alone."""
+"""What `fedgan evaluate` asks the training records of a finished run: noisy counts, charged before they are read."""
 
 from __future__ import annotations
 
 import hmac
+import math
+from functools import cached_property
+from pathlib import Path
 
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
 from fedgan.data.digest import dataset_digest
-from fedgan.errors import IntegrityError, UsageError
-from fedgan.evaluation.memorisation import Memorisation, memorisation
+from fedgan.errors import IntegrityError, UsageError, bad_value
+from fedgan.evaluation.counts import Counts, Reads
+from fedgan.evaluation.memorisation import Probe, make_probe
+from fedgan.federation.card import read_card
 from fedgan.federation.discriminator import load_discriminator
+from fedgan.federation.requests import Refusal
 from fedgan.federation.run import is_private
 from fedgan.federation.simulation import ledgers_of
 from fedgan.federation.sites import Sites, client_name, ledger_path
+from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.commitment import commitment
+from fedgan.privacy.events import Event, Gaussian
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.levels import events_at
+from fedgan.privacy.plan_noise import evaluation_noise_for
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
 
-STATEMENT = (
-    "These numbers were computed on the training records, without noise and without a charge to any ledger: "
-    "they are not private. Keep them where the records are, do not publish them, and choose nothing by them that is "
-    "published."
-)
+OPTION = "--private-reads"
 
 
-def memorised(folder: RunFolder, config: Config, synthetic: ImageDataset) -> Memorisation:
-    """Return how near the images of a run's generator are to the records that it was trained on.
+class PrivateReads:
+    """Permission to ask the records of a run; making it compares them with their ledgers and charges nothing.
+
+    Args:
+        folder, config: the run.
+        epsilon: what the counts may cost each client by themselves, at the run's delta; not used at level "none".
+        sign_key: file of the key that signs the ledgers, if any.
 
     Raises:
-        UsageError: the records are not all here, or not those of the run.
+        UsageError: a client would pass what it promised, whole clients are hidden, or the records are not all here, or
+            not those of the run.
+        IntegrityError: a ledger is damaged.
     """
-    sites = Sites(config, ledgers_of(config, folder))
-    _check_owner(folder, config, sites)
-    train = sites.data.train
-    discriminator = None
-    if config.federation.rounds > 0:
-        discriminator, _ = load_discriminator(
-            folder, config, num_classes=train.num_classes, image_shape=train.image_shape
+
+    def __init__(self, folder: RunFolder, config: Config, epsilon: float, sign_key: Path | None = None) -> None:
+        if not 0 < epsilon < math.inf:
+            raise bad_value(OPTION, epsilon, "a positive number, the epsilon that it may cost each client")
+        if config.privacy.level == "client":
+            raise UsageError(
+                f"{OPTION}: this run hides whole clients (privacy.level = 'client'), and noise that hides a client "
+                "leaves nothing of counts of its records"
+            )
+        self._folder, self._config, self._epsilon = folder, config, epsilon
+        self._sites = sites = Sites(config, ledgers_of(config, folder), sign_key)
+        if is_private(config):
+            for index in self._clients:
+                self._check_room(index)
+            _check_owner(folder, config, sites)
+            sites.check_ledgers()
+
+    def ask(self, synthetic: ImageDataset) -> Reads:
+        """Charge each client and then count what its records answer, one client after the other.
+
+        Args:
+            synthetic: images of the run's generator, on the CPU.
+
+        Raises:
+            UsageError: a client's budget was spent in the meantime; those before it have been charged.
+        """
+        train, test = self._sites.data.train, self._sites.data.test
+        discriminator = None
+        if self._config.federation.rounds > 0:
+            discriminator, _ = load_discriminator(
+                self._folder, self._config, num_classes=train.num_classes, image_shape=train.image_shape
+            )
+        seed = derive_seed(self._config.seed, "evaluation")
+        probe = make_probe(synthetic, test, seed=seed, discriminator=discriminator)
+        private = is_private(self._config)
+        return Reads(
+            epsilon=self._epsilon if private else None,
+            delta=self._config.privacy.delta if private else None,
+            noise_multiplier=self._multiplier,
+            test_records=len(test),
+            expected=dict(zip(probe.names, probe.expected, strict=True)),
+            clients=tuple(self._counts(index, probe) for index in self._clients),
         )
-    seed = derive_seed(config.seed, "evaluation")
-    return memorisation(synthetic, train, sites.data.test, seed=seed, discriminator=discriminator)
+
+    @cached_property
+    def _clients(self) -> list[int]:
+        """Those whose records the run has read: under a guarantee their ledgers say so."""
+        if is_private(self._config):
+            return [index for index in range(len(self._sites)) if self._ledger(index).is_file()]
+        return [index for index, part in enumerate(self._sites.parts) if len(part)]
+
+    @cached_property
+    def _multiplier(self) -> float:
+        privacy = self._config.privacy
+        return (
+            evaluation_noise_for(self._epsilon, privacy.delta, privacy.accountant) if is_private(self._config) else 0.0
+        )
+
+    def _ledger(self, index: int) -> Path:
+        return ledger_path(ledgers_of(self._config, self._folder), client_name(index))
+
+    def _counts(self, index: int, probe: Probe) -> Counts:
+        records = len(self._sites.parts[index])
+        try:
+            counts, std = self._sites.vault(index).evaluate(
+                probe, run=read_card(self._folder)["run"], round=self._next_round(index), multiplier=self._multiplier
+            )
+        except Refusal:
+            raise self._no_room(index) from None
+        epsilon = self._spent(index) if is_private(self._config) else None
+        return Counts(client_name(index), records, epsilon, dict(zip(probe.names, counts.tolist(), strict=True)), std)
+
+    def _next_round(self, index: int) -> int:
+        """Return a round after all that are in the ledger, so that no charge looks like one that was made twice."""
+        if not is_private(self._config):
+            return 0
+        return 1 + max(int(line.row.get("round", 0)) for line in read_ledger(self._ledger(index)))
+
+    def _spent(self, index: int, *more: Event) -> float:
+        privacy, lines = self._config.privacy, read_ledger(self._ledger(index))
+        events = [*events_at(privacy.level, lines), *more]
+        return total_epsilon(events, delta=privacy.delta, accountant=privacy.accountant)
+
+    def _check_room(self, index: int) -> None:
+        if not self._sites.vault(index).affords(Gaussian(self._multiplier)):
+            raise self._no_room(index)
+
+    def _no_room(self, index: int) -> UsageError:
+        privacy, after = self._config.privacy, self._spent(index, Gaussian(self._multiplier))
+        return UsageError(
+            f"{OPTION} {self._epsilon:g}: client {client_name(index)} has spent epsilon {self._spent(index):.4g}, and "
+            f"with this {after:.4g}, more than the {privacy.lifetime_epsilon or privacy.epsilon:g} that it promised: "
+            f"train with privacy.evaluation_epsilon = {self._epsilon:g}, which leaves room for it once"
+        )
 
 
 def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
@@ -48,8 +145,6 @@ def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
 
     The salts stay with the records: a server that keeps copies of its clients' ledgers has none.
     """
-    if not is_private(config):
-        return
     for index in range(len(sites)):
         path = ledger_path(ledgers_of(config, folder), client_name(index))
         if not path.is_file():
@@ -58,10 +153,10 @@ def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
             expected = commitment(dataset_digest(sites.records_of(index)), path.with_suffix(".salt"), begin=False)
         except IntegrityError:
             raise UsageError(
-                f"--private-reads: {path.with_suffix('.salt')} is not here: only who owns a run's records may read them"
+                f"{OPTION}: {path.with_suffix('.salt')} is not here: only who owns a run's records may read them"
             ) from None
         if not hmac.compare_digest(expected, read_ledger(path)[-1].dataset):
             raise UsageError(
-                f"--private-reads: the records that {config.data.name!r} loads here are not those of client "
+                f"{OPTION}: the records that {config.data.name!r} loads here are not those of client "
                 f"{client_name(index)}, whose ledger commits to others"
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +33,12 @@ from fedgan.federation.requests import (
 )
 from fedgan.losses import GanLoss
 from fedgan.privacy.budget import Budget
-from fedgan.privacy.events import Event
+from fedgan.privacy.events import Event, Gaussian
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
-from fedgan.privacy.ledger import Ledger
+from fedgan.privacy.ledger import Ledger, read_ledger
+from fedgan.privacy.levels import events_at
 from fedgan.privacy.noise import NoiseSource, SecureNoise, add_noise
-from fedgan.privacy.plan import PrivacyPlan
+from fedgan.privacy.plan import PrivacyPlan, Trust
 from fedgan.seeding import derive_seed
 from fedgan.training.gan import Gan
 from fedgan.training.local import Batches, Optimisation
@@ -44,6 +47,9 @@ from fedgan.training.steps import Anchor
 from fedgan.training.stored import StoredGenerator
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import ClassFeatures, embed, embedding_loss
+
+if TYPE_CHECKING:
+    from fedgan.evaluation.memorisation import Probe
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,10 @@ class LocalTraining:
 
 
 class Vault:
-    """Answers `describe`, `embed` and `train`; a private answer is charged before it is computed.
+    """Answers `describe`, `embed`, `train` and `evaluate`; a private answer is charged before it is computed.
 
-    Guarantee: with local trust, everything `embed` and `train` return is the output of the mechanisms written to the
-    ledger before any record was read, or post-processing of it. With trust "aggregator" that holds for everything the
+    Guarantee: with local trust, everything that these return is the output of the mechanisms written to the ledger
+    before any record was read, or post-processing of it. With trust "aggregator" that holds for everything the
     server makes of it, provided that the server adds the noise that the ledger names: it alone sees more.
     Assumes: the ledger's file is this party's own and `noise` is a `SecureNoise`.
 
@@ -113,9 +119,8 @@ class Vault:
         self._seed = seed
         self._noise = noise or SecureNoise()
         self._sign_key = sign_key
-        self._budget = Budget(
-            lifetime_epsilon, delta=plan.delta, accountant=plan.accountant, certified=plan.planned_events()
-        )
+        certified = plan.planned_events() + plan.reserved_events()
+        self._budget = Budget(lifetime_epsilon, delta=plan.delta, accountant=plan.accountant, certified=certified)
 
     def describe(self) -> Description:
         """Return what is public about this party."""
@@ -184,6 +189,28 @@ class Vault:
         release = Release(self._client, request.round, result.arrays, head, std, progress.steps, progress.accuracy)
         return self._remember(request, release)
 
+    def evaluate(self, probe: Probe, *, run: str, round: int, multiplier: float) -> tuple[Tensor, float]:
+        """Return how many records answer each question of `probe` with yes (k,), and the deviation of their noise.
+
+        A record more or less moves each of the k counts by at most one, and so their vector by at most sqrt(k). The
+        noise is this party's own whatever the trust is: who is told the counts never sees them without.
+
+        Raises:
+            Refusal: they do not fit the budget; at level "client" no noise hides a client and leaves something of them.
+        """
+        if self._plan.level == "client":
+            raise Refusal(Refusal.BAD_REQUEST)
+        sensitivity = math.sqrt(len(probe.names))
+        event = Gaussian(multiplier) if self._private else None
+        self._charge(event, run, round, sensitivity=sensitivity, multiplier=multiplier, trust="local")
+        std = sensitivity * multiplier if self._private else 0.0
+        return add_noise(probe.count(self._records), std, self._noise), std
+
+    def affords(self, event: Event) -> bool:
+        """Return whether the ledger, which is not touched, has room for `event`; level "none" has for any."""
+        lines = read_ledger(self._ledger) if self._ledger.is_file() else []
+        return not self._private or self._budget.allows(events_at(self._plan.level, lines), event)
+
     @property
     def _private(self) -> bool:
         return self._plan.level != "none"
@@ -222,7 +249,14 @@ class Vault:
         return dataset_digest(self._records)
 
     def _charge(
-        self, event: Event | None, run: str, round_number: int, *, sensitivity: float, multiplier: float
+        self,
+        event: Event | None,
+        run: str,
+        round_number: int,
+        *,
+        sensitivity: float,
+        multiplier: float,
+        trust: Trust | None = None,
     ) -> str:
         """Write `event` to the ledger and return its head, or refuse; level "none" charges nothing."""
         if event is None:
@@ -238,7 +272,7 @@ class Vault:
                 noise_std=sensitivity * multiplier,
                 delta=self._plan.delta,
                 level=self._plan.level,
-                trust=self._plan.trust,
+                trust=trust or self._plan.trust,
             )
 
     def _load(self, name: str, arrays: Arrays) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from fedgan.errors import UsageError, bad_value
-from fedgan.privacy.accounting import check_delta
 from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.curve import epsilon_curve
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
-from fedgan.privacy.plan_noise import step_noise_for, warm_start_noise_for
+from fedgan.privacy.plan_checks import check_evaluation, check_limits, check_share
+from fedgan.privacy.plan_noise import evaluation_noise_for, step_noise_for, warm_start_noise_for
 
 Level = Literal["none", "record", "client"]
 Trust = Literal["local", "aggregator"]
@@ -25,10 +24,10 @@ COUNT_SHARE = 0.05
 class PrivacyPlan:
     """What one client's training may do to its records; made by `make_plan`, which calibrates the noise.
 
-    Guarantee: all planned events together cost at most `epsilon` at `delta` for adding or removing one record (level
-    "record") or one client with everything it holds (level "client"). With trust "local" this holds against everybody,
-    with trust "aggregator" against everybody but the server, which adds the noise. At level "none" there is no noise
-    and no guarantee, and the privacy fields say what was configured.
+    Guarantee: all planned and reserved events together cost at most `epsilon` at `delta` for adding or removing one
+    record (level "record") or one client with everything it holds (level "client"). With trust "local" this holds
+    against everybody, with trust "aggregator" against everybody but the server, which adds the noise. At level "none"
+    there is no noise and no guarantee, and the privacy fields say what was configured.
 
     Args:
         level: whose presence is hidden.
@@ -48,6 +47,7 @@ class PrivacyPlan:
         epsilon: the most that the whole run may cost.
         accountant: a name in `fedgan.privacy.accountant.ACCOUNTANTS`.
         clipping_engine: a name in `fedgan.privacy.clipping.ENGINES`.
+        evaluation_noise: noise multiplier of the evaluation that training leaves room for, 0.0 for none.
     """
 
     level: Level
@@ -66,6 +66,7 @@ class PrivacyPlan:
     epsilon: float
     accountant: str
     clipping_engine: str
+    evaluation_noise: float = 0.0
 
     @property
     def expected_batch(self) -> float:
@@ -117,6 +118,10 @@ class PrivacyPlan:
         rounds = (self.round_event(self.steps_per_round),) * self.participations if self.noise_multiplier > 0 else ()
         return self.warm_start_events() + rounds
 
+    def reserved_events(self) -> tuple[Event, ...]:
+        """Return what an evaluation may charge after all planned events; empty where no room is left for one."""
+        return (Gaussian(self.evaluation_noise),) if self.evaluation_noise > 0 else ()
+
     def planned_epsilon(self) -> float:
         """Return the epsilon at `delta` if all planned events run: at most `epsilon`; infinite at level "none"."""
         if self.level == "none":
@@ -160,6 +165,7 @@ def make_plan(
     clients: int = 1,
     adaptive_clip: bool = False,
     warm_start_shares: tuple[float, ...] = (1.0,),
+    evaluation_epsilon: float = 0.0,
 ) -> PrivacyPlan:
     """Calibrate the noise of a client and return its plan; equal arguments return the cached plan.
 
@@ -186,24 +192,35 @@ def make_plan(
         clients: how many clients the federation has, >= 1.
         adaptive_clip: whether the clip follows a charged quantile of the updates' norms; level "client" alone.
         warm_start_shares: how the warm start's precision is shared between its releases: positive, 1 in sum.
+        evaluation_epsilon: what one evaluation by noisy counts of records may cost by itself; the training is planned
+            as if it had been charged already. Below `epsilon`, 0 for none; level "record" alone.
 
     Raises:
         UsageError: a value out of range, or a target that no noise meets.
         ValueError: `probability` is not in (0, 1], or the shares are none.
     """
-    _check(level, clip, epsilon, delta)
+    check_limits(level, clip, epsilon, delta)
     if not 0 < probability <= 1:
         raise ValueError(f"probability = {probability} must be in (0, 1]")
     if min(warm_start_shares, default=0.0) <= 0 or not math.isclose(sum(warm_start_shares), 1.0):
         raise ValueError(f"warm_start_shares = {warm_start_shares} must be positive and 1 in sum")
     steps = steps_per_round * participations
-    _check_share(warm_start_share, steps)
+    check_share(warm_start_share, steps)
+    check_evaluation(evaluation_epsilon, level, epsilon)
+    evaluation_noise, reserved = 0.0, tuple[Event, ...]()
+    if level != "none" and evaluation_epsilon > 0:
+        evaluation_noise = evaluation_noise_for(evaluation_epsilon, delta, accountant)
+        reserved = (Gaussian(evaluation_noise),)
     warm_noise, step_noise = 0.0, 0.0
     if level != "none" and warm_start_share > 0:
-        share = warm_start_share if steps else 1.0
-        warm_noise = warm_start_noise_for(share * epsilon, delta, accountant, warm_start_shares)
+        if steps:
+            warm_noise = warm_start_noise_for(warm_start_share * epsilon, delta, accountant, warm_start_shares)
+        else:
+            warm_noise = warm_start_noise_for(epsilon, delta, accountant, warm_start_shares, reserved)
     if level != "none" and steps:
-        step_noise = step_noise_for(warm_noise, warm_start_shares, probability, steps, epsilon, delta, accountant)
+        step_noise = step_noise_for(
+            warm_noise, warm_start_shares, probability, steps, epsilon, delta, accountant, reserved
+        )
     counted = adaptive_clip and step_noise > 0
     return PrivacyPlan(
         level=level,
@@ -222,6 +239,7 @@ def make_plan(
         epsilon=epsilon,
         accountant=accountant,
         clipping_engine=clipping_engine,
+        evaluation_noise=evaluation_noise,
     )
 
 
@@ -234,20 +252,3 @@ def warnings(plan: PrivacyPlan) -> list[str]:
             f"a mechanism that publishes all of one {what} at random would satisfy it"
         ]
     return []
-
-
-def _check(level: str, clip: float, epsilon: float, delta: float) -> None:
-    if level not in ("none", "record", "client"):
-        raise bad_value("privacy.level", level, '"record", "client" or "none"')
-    if not 0 < epsilon < math.inf:
-        raise bad_value("privacy.epsilon", epsilon, "a positive number")
-    check_delta(delta)
-    if not 0 < clip < math.inf:
-        raise bad_value("privacy.clip", clip, "a positive number")
-
-
-def _check_share(share: float, steps: int) -> None:
-    if not 0 <= share <= 1:
-        raise bad_value("privacy.warm_start_share", share, "a number in [0, 1]")
-    if share == 1 and steps:
-        raise UsageError("privacy.warm_start_share = 1 leaves no epsilon for the steps: give less than 1, or 0 steps")

@@ -344,6 +344,6 @@ def test_a_place_in_use_is_left_alone(refused: Refused, run: Path, another: Path
 
 
 def test_there_is_no_run_to_go_on_with_to_attack_or_to_compare_with(refused: Refused, fused: Path) -> None:
-    private = ["evaluate", fused, "--private-reads"]
+    private = ["evaluate", fused, "--private-reads", "1"]
     for command in (["simulate", "--resume", "--output", fused], ["audit", "attack", fused], private):
         assert refused(*command) == f"{fused} holds a fused generator: name the runs that it was made of"

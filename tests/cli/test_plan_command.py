@@ -106,6 +106,16 @@ def test_compression_is_planned_for(document: Callable) -> None:
         assert 2 < plain[way] / eighth[way] < 4  # headers weigh on networks this small
 
 
+def test_room_for_an_evaluation_is_told(fedgan: Callable, config: Path, tiny: list[str], document: Callable) -> None:
+    room = "privacy.evaluation_epsilon=2"
+    planned = document(room)
+    assert planned["evaluation_epsilon"] == 2
+    assert planned["epsilon"] < document()["epsilon"] - 0.05
+    line = "room is left for one evaluation of epsilon 2 (fedgan evaluate --private-reads 2)\n"
+    assert line in fedgan("plan", config, *tiny, "--set", room).out
+    assert "room is left" not in fedgan("plan", config, *tiny).out
+
+
 def test_json_has_a_fixed_form(document: Callable) -> None:
     planned = document()
     assert list(planned) == [
@@ -125,6 +135,7 @@ def test_json_has_a_fixed_form(document: Callable) -> None:
         "expected_seconds",
         "worst_client",
         "warm_start_epsilon",
+        "evaluation_epsilon",
         "epsilon_by_round",
         "epsilon_every",
         "clients",

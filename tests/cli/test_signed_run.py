@@ -73,3 +73,17 @@ def test_there_is_nothing_to_sign_without_privacy(
     result = fedgan("simulate", config, *tiny, *level, "--output", tmp_path / "run", "--sign-key", key)
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert "--sign-key: nothing is signed at privacy.level = 'none'" in result.err
+
+
+def test_a_charge_for_private_reads_is_signed(
+    fedgan: Callable, refused: Callable, contents: Callable, config: Path, tiny: list[str], tmp_path: Path, key: Path
+) -> None:
+    run = tmp_path / "run"
+    room = ["--set", "privacy.evaluation_epsilon=2"]
+    assert fedgan("simulate", config, *tiny, *room, "--output", run, "--sign-key", key, "--quiet").code == 0
+    before = contents(run)
+    assert "is signed: it goes on only with the key" in refused("evaluate", run, "--private-reads", 2)
+    assert contents(run) == before
+    assert fedgan("evaluate", run, "--private-reads", 2, "--sign-key", key).code == 0
+    document = json.loads(fedgan("audit", "verify", run, "--json").out)
+    assert [signature["line"] for signature in document["signed"]] == [5, 5, 5]

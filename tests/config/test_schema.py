@@ -60,6 +60,7 @@ LIMITS = [
     ("privacy.clip", ["0", "-1", "inf", "nan"], ["1e-3"]),
     ("privacy.warm_start_share", ["0", "1", "1.1", "nan"], ["0.01", "0.99"]),
     ("privacy.accountant", ["moments"], ["pld", "rdp", "prv"]),
+    ("privacy.evaluation_epsilon", ["-1", "inf", "nan"], ["0", "1"]),
     ("privacy.lifetime_epsilon", ["-1", "inf", "nan"], ["0", "1"]),
     ("evaluation.count", ["0"], ["1"]),
     ("device", ["gpu", "cuda:0"], ["auto", "cpu", "cuda"]),

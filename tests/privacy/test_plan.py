@@ -195,3 +195,29 @@ def test_staying_within_certified_events_needs_no_accounting(monkeypatch: pytest
     budget = Budget(10.0, 1e-4, certified=plan.planned_events())
     assert budget.allows(plan.planned_events()[:3], plan.round_event(30))
     assert asked == [plan.planned_events()]
+
+
+@pytest.mark.parametrize("change", [{}, {"warm_start_share": 0.0}, {"participations": 0}, {"accountant": "rdp"}])
+def test_room_for_an_evaluation_is_left(change: dict[str, Any]) -> None:
+    """Claim: with the reserved evaluation, too, everything costs at most epsilon."""
+    settings = DIGITS | change
+    plan = make_plan(**settings, evaluation_epsilon=2.0)
+    [evaluation] = plan.reserved_events()
+    assert 0.999 * 2 < epsilon([evaluation], delta=1e-4, accountant=plan.accountant) <= 2
+    together = epsilon([*plan.planned_events(), evaluation], delta=1e-4, accountant=plan.accountant)
+    assert 0.99 * 10 < together <= 10
+    assert plan.planned_epsilon() < together - 0.05
+    assert make_plan(**settings).reserved_events() == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluation_epsilon": 10.0}, r"privacy\.evaluation_epsilon = 10\.0 .* below privacy\.epsilon"),
+        ({"evaluation_epsilon": -1.0}, r"privacy\.evaluation_epsilon"),
+        ({"evaluation_epsilon": 1.0, "level": "client"}, r"privacy\.evaluation_epsilon = 1\.0 .*: give 0"),
+    ],
+)
+def test_room_that_there_is_not_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_plan(**DIGITS | change)

@@ -8,7 +8,7 @@ from typing import Any
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.image_files import read_images
 from fedgan.data.image_format import ImageFormat
-from fedgan.data.registry import DATASETS
+from fedgan.data.registry import DATASETS, public
 from fedgan.data.roots import require_root, torchvision_errors
 
 LAYOUT = "the folder that holds celeba/ with img_align_celeba/ (unpacked) and the five .txt files of CelebA"
@@ -17,6 +17,7 @@ ATTRIBUTE = "Male"
 
 
 @DATASETS.register("celeba")
+@public
 def celeba(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 162,770 training and 19,962 test photographs of faces, 64 pixels a side unless another size is asked for.
 

@@ -9,13 +9,14 @@ import torch
 
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.image_format import ImageFormat
-from fedgan.data.registry import DATASETS
+from fedgan.data.registry import DATASETS, public
 from fedgan.data.roots import require_root, torchvision_errors
 
 LAYOUT = "the folder that holds cifar-10-batches-py/, unpacked from cifar-10-python.tar.gz"
 
 
 @DATASETS.register("cifar10")
+@public
 def cifar10(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 60,000 colour photographs of 32x32 pixels in 10 classes, 10,000 of them the test set.
 

@@ -9,13 +9,14 @@ import torch
 
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.image_format import ImageFormat
-from fedgan.data.registry import DATASETS
+from fedgan.data.registry import DATASETS, public
 
 BRIGHTEST = 16
 """The largest value of a pixel in scikit-learn's scale."""
 
 
 @DATASETS.register("digits")
+@public
 def digits(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 1,797 grey digits of 8x8 pixels in 10 classes; every fifth (index % 5 == 0) is a test record."""
     # Imported on use: the registry imports every source, and most runs need one.

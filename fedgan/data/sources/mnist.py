@@ -13,7 +13,7 @@ from torch import Tensor
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.idx import find_idx, read_idx
 from fedgan.data.image_format import ImageFormat
-from fedgan.data.registry import DATASETS
+from fedgan.data.registry import DATASETS, public
 from fedgan.data.roots import missing, require_root, torchvision_errors
 from fedgan.errors import UsageError
 
@@ -27,12 +27,14 @@ NUM_CLASSES = 10
 
 
 @DATASETS.register("mnist")
+@public
 def mnist(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 70,000 grey handwritten digits of 28x28 pixels in 10 classes, 10,000 of them the test set."""
     return _load("MNIST", root, image_format)
 
 
 @DATASETS.register("fashion_mnist")
+@public
 def fashion_mnist(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 70,000 grey pictures of clothes of 28x28 pixels in 10 classes, 10,000 of them the test set."""
     return _load("FashionMNIST", root, image_format)

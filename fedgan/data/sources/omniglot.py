@@ -13,7 +13,7 @@ import torch
 from fedgan.data.dataset import DataSplit, ImageDataset
 from fedgan.data.image_files import read_images
 from fedgan.data.image_format import ImageFormat
-from fedgan.data.registry import DATASETS
+from fedgan.data.registry import DATASETS, public
 from fedgan.data.roots import missing, require_root
 from fedgan.errors import UsageError
 
@@ -28,6 +28,7 @@ Name: TypeAlias = tuple[str, str, str]
 
 
 @DATASETS.register("omniglot")
+@public
 def omniglot(root: Path | None, image_format: ImageFormat) -> DataSplit:
     """Load 4,840 drawings, bright ink on a dark ground, 28 pixels a side unless another size is asked for.
 

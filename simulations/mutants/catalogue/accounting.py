@@ -79,6 +79,14 @@ MUTANTS = (
         killed_by=(f"{_PLAN_TESTS}::test_warm_start_and_steps_together_spend_epsilon_tightly",),
     ),
     Mutant(
+        name="evaluation-forgotten-in-calibration",
+        breaks="the noise of training leaves room for the evaluation that is reserved",
+        file=_PLAN,
+        before="        reserved = (Gaussian(evaluation_noise),)\n",
+        after="",
+        killed_by=(f"{_PLAN_TESTS}::test_room_for_an_evaluation_is_left",),
+    ),
+    Mutant(
         name="warm-start-not-in-the-plan",
         breaks="a planned epsilon covers the warm start",
         file=_PLAN,

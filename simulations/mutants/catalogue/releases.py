@@ -16,6 +16,8 @@ _APP_FAILED = (
 _FAILED = '        _LOGGER.exception("the vault failed")\n        content = refusal_records(Refusal.FAILED)'
 _TRAINED = "        std, progress = self._own_noise(plan.noise_multiplier * plan.clip), result.progress\n"
 _EVALUATE = "tests/cli/test_evaluate_command.py"
+_READS = "tests/cli/test_private_reads.py"
+_READS_TESTS = "tests/federation/test_private_reads.py"
 
 MUTANTS = (
     Mutant(
@@ -88,19 +90,86 @@ MUTANTS = (
         name="training-records-read-unasked",
         breaks="no training record is read for an evaluation that did not ask for it",
         file="fedgan/cli/evaluate.py",
-        before="    if private_reads:\n",
-        after="    if private_reads or classes:\n",
+        before="None if private_reads is None else PrivateReads(folder, config, private_reads, sign_key)",
+        after="PrivateReads(folder, config, private_reads or 1.0, sign_key) if private_reads or classes else None",
         killed_by=(f"{_EVALUATE}::test_no_training_record_is_read_unless_it_is_asked_for",),
     ),
     Mutant(
         name="training-records-read-by-anybody",
         breaks="training records are read where they and their ledgers' salts lie, and nowhere else",
         file="fedgan/federation/private_reads.py",
-        before="    _check_owner(folder, config, sites)\n",
+        before="            _check_owner(folder, config, sites)\n",
         after="",
         killed_by=(
-            f"{_EVALUATE}::test_who_has_not_the_owners_salts_is_refused",
-            f"{_EVALUATE}::test_other_records_are_refused",
+            f"{_READS}::test_who_has_not_the_owners_salts_is_refused",
+            f"{_READS}::test_other_records_are_refused",
         ),
+    ),
+    Mutant(
+        name="counts-not-charged",
+        breaks="counts of private records are charged to their ledger",
+        file=_VAULT,
+        before='multiplier=multiplier, trust="local")\n',
+        after='multiplier=multiplier, trust="local") if False else None\n',
+        killed_by=(
+            f"{_READS_TESTS}::test_counts_are_charged_before_any_record_is_read",
+            f"{_READS}::test_counts_are_charged_and_the_audit_shows_it",
+        ),
+    ),
+    Mutant(
+        name="counts-before-their-charge",
+        breaks="counts are charged before a record is read",
+        file=_VAULT,
+        before="        sensitivity = math.sqrt(len(probe.names))\n",
+        after="        sensitivity = math.sqrt(len(probe.names))\n        probe.count(self._records)\n",
+        killed_by=(f"{_READS_TESTS}::test_counts_are_charged_before_any_record_is_read",),
+    ),
+    Mutant(
+        name="counts-without-noise",
+        breaks="counts of private records leave under the noise that was charged",
+        file=_VAULT,
+        before="return add_noise(probe.count(self._records), std, self._noise), std",
+        after="return add_noise(probe.count(self._records), 0.0, self._noise), std",
+        killed_by=(
+            f"{_READS_TESTS}::test_what_is_told_is_the_counts_and_the_charged_noise",
+            f"{_READS_TESTS}::test_the_noise_is_another_each_time",
+        ),
+        dies_of=("ValueError",),
+    ),
+    Mutant(
+        name="several-counts-as-one",
+        breaks="a record moves several counts at once, and their noise hides it in all of them together",
+        file=_VAULT,
+        before="sensitivity = math.sqrt(len(probe.names))",
+        after="sensitivity = 1.0",
+        killed_by=(
+            f"{_READS_TESTS}::test_the_charge_names_the_sensitivity_of_all_counts",
+            f"{_READS_TESTS}::test_what_is_told_is_the_counts_and_the_charged_noise",
+        ),
+    ),
+    Mutant(
+        name="seeded-noise-of-counts",
+        breaks="the noise of counts comes from the operating system's entropy",
+        file=_VAULT,
+        before="return add_noise(probe.count(self._records), std, self._noise), std",
+        after="from fedgan.privacy.noise import SeededNoise\n"
+        "        return add_noise(probe.count(self._records), std, SeededNoise(self._seed)), std",
+        killed_by=(f"{_READS_TESTS}::test_the_noise_is_another_each_time",),
+    ),
+    Mutant(
+        name="answers-by-the-batch",
+        breaks="a record's answers depend on no other record, in their last bits either",
+        file="fedgan/evaluation/pixels.py",
+        before="    nearest[unsure] = exact.amin(dim=1)\n",
+        after="",
+        killed_by=("tests/evaluation/test_memorisation.py::test_what_a_record_answers_does_not_depend_on_its_batch",),
+    ),
+    Mutant(
+        name="no-look-for-room",
+        breaks="a read that one client's budget has no room for charges nobody",
+        file="fedgan/federation/private_reads.py",
+        before="                self._check_room(index)\n",
+        after="                pass\n",
+        killed_by=(f"{_READS}::test_one_client_without_room_leaves_all_uncharged",),
     ),
 )

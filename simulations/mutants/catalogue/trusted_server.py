@@ -88,7 +88,7 @@ MUTANTS = (
         name="trust-forgotten",
         breaks="a ledger says that its charges trust the server",
         file=_VAULT,
-        before="trust=self._plan.trust,",
+        before="trust=trust or self._plan.trust,",
         after='trust="local",',
         killed_by=(f"{_FEDSGD}::test_every_client_is_charged_what_central_dp_sgd_costs",),
     ),
