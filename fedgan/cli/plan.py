@@ -88,6 +88,7 @@ def _document(settings: Config, costs: Forecast, sizes: tuple[Scaled, ...]) -> d
         "expected_seconds": round(costs.seconds, 1),
         "worst_client": worst["client"] if private else None,
         "warm_start_epsilon": worst["warm_start_epsilon"],
+        "warm_start_releases": costs.embeddings,
         "epsilon_by_round": costs.plans[worst["client"]].epsilon_by_round(every=every),
         "epsilon_every": every,
         "clients": rows,

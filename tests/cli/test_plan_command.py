@@ -125,6 +125,7 @@ def test_json_has_a_fixed_form(document: Callable) -> None:
         "expected_seconds",
         "worst_client",
         "warm_start_epsilon",
+        "warm_start_releases",
         "epsilon_by_round",
         "epsilon_every",
         "clients",
