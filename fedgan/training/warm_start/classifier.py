@@ -12,7 +12,7 @@ from fedgan.models import ImageShape
 from fedgan.training.streams import draw_latents
 from fedgan.training.warm_start.learned import hidden_features, learned_shapes
 
-LEARNING_STEPS = 400
+LEARNING_STEPS = 300
 _BATCH = 250
 _LEARNING_RATE = 1e-3
 _EXAMPLES = 2000
