@@ -89,6 +89,7 @@ def _document(settings: Config, costs: Forecast, sizes: tuple[Scaled, ...]) -> d
         "worst_client": worst["client"] if private else None,
         "warm_start_epsilon": worst["warm_start_epsilon"],
         "evaluation_epsilon": settings.privacy.evaluation_epsilon if private else None,
+        "warm_start_releases": costs.embeddings,
         "epsilon_by_round": costs.plans[worst["client"]].epsilon_by_round(every=every),
         "epsilon_every": every,
         "clients": rows,

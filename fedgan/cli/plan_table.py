@@ -96,7 +96,8 @@ def _print_privacy(document: dict[str, Any]) -> None:
     values = ", ".join(f"{number}: {format_epsilon(curve[number])}" for number in shown)
     turns = "rounds" if document["level"] == "client" else "rounds it is asked in"
     show(f"epsilon of client {document['worst_client']} after {turns} {values} (0: the warm start)")
-    show(f"the warm start alone costs epsilon {format_epsilon(document['warm_start_epsilon'])}")
+    releases = f" in {count} releases" if (count := document["warm_start_releases"]) > 1 else ""
+    show(f"the warm start alone costs epsilon {format_epsilon(document['warm_start_epsilon'])}{releases}")
     if room := document["evaluation_epsilon"]:
         show(f"room is left for one evaluation of epsilon {room:g} (fedgan evaluate --private-reads {room:g})")
     show(f"delta {document['delta']:g}; {_NOISE[document['level'], document['trust']]}")

@@ -109,9 +109,11 @@ class Training(Table):
     ema_decay: Decay = 0.99
     """Decay of the generator's moving average, per generator step."""
     warm_start: Literal["none", "mean_embedding", "mixture"] = "mean_embedding"
-    """"mean_embedding" fits any generator to one release; "mixture" estimates the generator of model "mixture"."""
-    warm_start_stages: Annotated[int, Field(ge=3, le=100)] = 5
-    """Releases of the warm start "mixture", which share its budget; all but 3 of them move the cells' centres."""
+    """"mean_embedding" fits any generator to sums of features; "mixture" estimates the generator of model "mixture"."""
+    warm_start_stages: Annotated[int, Field(ge=0, le=100)] = 0
+    """Releases of the warm start, which share its budget; 0 for 1 of "mean_embedding" and 5 of "mixture". All but the
+    first of "mean_embedding", at most 10, are of features that the server learns on images of the generator fitted so
+    far; all but 3 of "mixture", at least 3, move the cells' centres."""
     warm_start_refinement: bool = False
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
     warm_start_refinement_family: Text = "convolutions"
@@ -125,6 +127,7 @@ class Training(Table):
     warm_start_features: PositiveCount = 2100
     """Dimension of the features, where the family has maps of several."""
     warm_start_steps: PositiveCount = 1500
+    """Steps of the fit; with "mean_embedding" after each release."""
     warm_start_batch_size: PositiveCount = 500
     warm_start_learning_rate: Positive = 2e-3
     public_data: str = ""

@@ -10,14 +10,22 @@ from fedgan.errors import UsageError
 from fedgan.federation.checks import arrays_fault
 from fedgan.federation.requests import EmbedRequest, Refusal
 from fedgan.models import ImageShape
-from fedgan.training.warm_start import FAMILIES, Cells, ClassFeatures, LocalMoments
+from fedgan.training.warm_start import (
+    FAMILIES,
+    LEARNED,
+    Cells,
+    ClassFeatures,
+    LearnedMap,
+    LocalMoments,
+    learned_shapes,
+)
 
 _MOST_CELLS = 4096
 _MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 
 def asked_features(request: EmbedRequest, image_shape: ImageShape) -> ClassFeatures:
-    """Return the feature map that a request of order 0 asks for."""
+    """Return the map that a request of order 0 asks for, of features that are not learned."""
     return FAMILIES[request.family](image_shape, features=request.features, seed=request.feature_seed)
 
 
@@ -25,9 +33,13 @@ def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) 
     """Return the map from a record to its row that `request` asks for; a row has norm at most 1 whatever it says.
 
     Raises:
-        Refusal: the order or the family of features is unknown, there is no map of as many features, or the cells do
-            not fit the images, are too many, or are not finite.
+        Refusal: the order or the family of features is unknown, there is no map of as many features, or the cells or
+            weights do not fit the images, are too many, or are not finite.
     """
+    if request.order == 0 and request.family == LEARNED:
+        if arrays_fault(request.arrays, learned_shapes(image_shape)):
+            raise Refusal(Refusal.BAD_REQUEST)
+        return LearnedMap(image_shape, {name: torch.from_numpy(array) for name, array in request.arrays.items()})
     if request.order == 0:
         # The sums, and the frequencies: one vector of pixels for two features.
         if not 0 <= request.features <= _MOST_NUMBERS // max(num_classes, prod(image_shape) // 8):

@@ -108,6 +108,8 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
         if server.mixture is not None:
             cells = _part(tensors, "mixture")
             server.mixture.load(int(cells.pop("stage")), cells)
+        if server.learned is not None:
+            server.learned.load_state(_part(tensors, "learned"))
         if server.early_stopping is not None:
             server.early_stopping.load_state(_part(tensors, "early_stopping"))
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
@@ -155,8 +157,9 @@ def _damaged(weights: Path, error: Exception) -> IntegrityError:
 def _name(server: Server) -> str:
     if not server.warm_start_pending:
         return f"round-{server.round:05d}"
-    if server.mixture is not None and server.mixture.stage > 0 and server.embeddings_pending:
-        return f"begun-{server.mixture.stage:02d}"  # between "begin" and "embedding", in the order of names
+    done = server.mixture.stage if server.mixture else server.learned.steps if server.learned else 0
+    if done > 0 and server.embeddings_pending:
+        return f"begun-{done:02d}"  # between "begin" and "embedding", in the order of names
     return "embedding" if server.unfitted else "begin"
 
 
@@ -173,6 +176,7 @@ def _tensors(server: Server) -> dict[str, Tensor]:
         "optimizer": adam_state(server.generator_optimizer),
         "step": server.step.state(),
         "mixture": _mixture(server),
+        "learned": server.learned.state() if server.learned else {},
         "early_stopping": server.early_stopping.state() if server.early_stopping else {},
         "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
     }

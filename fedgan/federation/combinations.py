@@ -6,6 +6,7 @@ from fedgan.errors import UsageError
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.losses import PENALTIES
 from fedgan.privacy.plan import Level, Trust
+from fedgan.training.warm_start import embedding_shares, stage_shares
 
 
 def check_combination(
@@ -102,13 +103,21 @@ def check_early_stopping(*, patience: int, rounds: int, warm_start: str, refined
         )
 
 
-def check_warm_start(*, warm_start: str, model: str, anchor_weight: float, public_data: str) -> None:
-    """Raise UsageError, with the reason, where the warm start "mixture" does not go with other settings.
+def check_warm_start(
+    *, warm_start: str, model: str, anchor_weight: float, public_data: str, stages: int = 0, early_stopping: int = 0
+) -> None:
+    """Raise UsageError, with the reason, where a warm start does not go with other settings.
 
     Args:
         warm_start, anchor_weight, public_data: of table `training`.
         model: `model.name`.
+        stages: `training.warm_start_stages`; 0 for the usual number.
+        early_stopping: `training.early_stopping_rounds`; 0 for none.
     """
+    if warm_start == "mean_embedding":
+        _check_embeddings(stages or 1, anchor_weight, early_stopping)
+    if warm_start == "mixture" and stages:
+        stage_shares(stages)
     if warm_start == "mixture" and model != "mixture":
         raise UsageError(
             f"training.warm_start = 'mixture' does not go with model.name = {model!r}: it estimates the components "
@@ -127,6 +136,21 @@ def check_warm_start(*, warm_start: str, model: str, anchor_weight: float, publi
             "components whatever they were: give '' or training.warm_start = 'mean_embedding'",
             "training.public_data",
         )
+
+
+def _check_embeddings(stages: int, anchor_weight: float, early_stopping: int) -> None:
+    """Raise UsageError where mean embeddings in `stages` releases do not go with other settings of table `training`."""
+    embedding_shares(stages)
+    for key, value, why in (
+        ("anchor_weight", anchor_weight, "anchors generator steps to the features of the first release alone"),
+        ("early_stopping_rounds", early_stopping, "watches a part of the release that no fit may have seen"),
+    ):
+        if stages > 1 and value > 0:
+            raise UsageError(
+                f"training.{key} = {value:g} does not go with training.warm_start_stages = {stages}: it {why}, and "
+                "later ones are of features learned from it; give 0 or training.warm_start_stages = 1",
+                f"training.{key}",
+            )
 
 
 def _check_sums(algorithm: str, local_steps: int, server_optimizer: str, proximal: float) -> None:

@@ -93,6 +93,16 @@ def is_refined(config: Config) -> bool:
     return config.training.warm_start == "mixture" and config.training.warm_start_refinement
 
 
+def stages_of(config: Config) -> int:
+    """Return how many releases the warm start has, without the one for refinement."""
+    return config.training.warm_start_stages or (5 if config.training.warm_start == "mixture" else 1)
+
+
+def learned_releases(config: Config) -> int:
+    """Return how many releases of the warm start are of features learned on generated images."""
+    return stages_of(config) - 1 if config.training.warm_start == "mean_embedding" else 0
+
+
 def fitted_family(config: Config) -> str:
     """Return the family of the features that the generator is fitted to, if it is fitted to any."""
     training = config.training

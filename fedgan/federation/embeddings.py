@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import hypot, sqrt
 from typing import Literal
@@ -13,11 +13,12 @@ from torch import Tensor
 from fedgan.federation.compression import Compression, pack, rounding_std, unpack
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
+from fedgan.models import ImageShape
 from fedgan.models.families.mixture import SHADING, MixtureGenerator
 from fedgan.privacy.noise import NoiseSource, add_noise
 from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import EmbeddingTarget, MixtureFit, estimate_target
+from fedgan.training.warm_start import EmbeddingTarget, LearnedStages, MixtureFit, estimate_target
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class WarmStart:
             contribution; 0 where the clients have added theirs.
         whole_clients: whether a client's sum counts as one contribution of norm at most 1 (level "client").
         shares: part of the precision 1/noise_std^2 that each release has.
-        mixture: whether the releases are local moments for a mixture generator, and not one mean embedding.
+        mixture: whether the releases are local moments for a mixture generator, and not mean embeddings.
         shading: laid over what a mixture makes; see `MixtureGenerator`.
         refined: whether a last release is of features, of `family`, which the mixture is fitted to.
     """
@@ -98,9 +99,9 @@ class Embeddings:
         """Return the total after adding the server's noise of `std`, if any, and the deviation of all noise in it."""
         return add_noise(self.sums, std, noise), hypot(self.noise_std, std)
 
-    def target(self, warm_start: WarmStart, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
-        """Return what the generator is to be fitted to, after adding the server's noise, if any, to the last total."""
-        sums, noise_std = self.noisy(warm_start.stage_noise(-1), noise)
+    def target(self, warm_start: WarmStart, stage: int, count_weight: float, noise: NoiseSource) -> EmbeddingTarget:
+        """Return what the generator is to be fitted to, after adding the server's noise of release `stage`, if any."""
+        sums, noise_std = self.noisy(warm_start.stage_noise(stage), noise)
         return estimate_target(
             sums,
             records=self.contributions,
@@ -120,9 +121,28 @@ def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int, compression: C
     if not isinstance(gan.generator, MixtureGenerator):
         raise ValueError("a warm start by local moments wants a mixture generator")
     shares = warm_start.shares[:-1] if warm_start.refined else warm_start.shares
+    return MixtureFit(
+        gan.generator,
+        shares=shares,
+        rng_of=lambda stage: stream(seed, "cells", stage),
+        as_seen=_as_seen(compression),
+    )
 
-    def as_seen(cells: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        packed = pack({name: tensor.numpy() for name, tensor in cells.items()}, compression)
+
+def learned_of(warm_start: WarmStart | None, gan: Gan, compression: Compression) -> LearnedStages | None:
+    """Return the state in which a mean embedding in several releases begins; None where there is none.
+
+    Weights travel in `compression`, and the server reckons with those that the clients see.
+    """
+    if warm_start is None or warm_start.mixture or len(warm_start.shares) == 1:
+        return None
+    shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
+    return LearnedStages(len(warm_start.shares), shape, as_seen=_as_seen(compression))
+
+
+def _as_seen(compression: Compression) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
+    def seen(arrays: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        packed = pack({name: tensor.numpy() for name, tensor in arrays.items()}, compression)
         return {name: torch.from_numpy(array) for name, array in unpack(packed, compression).items()}
 
-    return MixtureFit(gan.generator, shares=shares, rng_of=lambda stage: stream(seed, "cells", stage), as_seen=as_seen)
+    return seen

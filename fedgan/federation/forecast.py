@@ -21,14 +21,17 @@ from fedgan.federation.components import (
     generated_images,
     is_anchored,
     is_refined,
+    learned_releases,
     loss_of,
     optimisation_of,
+    stages_of,
 )
 from fedgan.federation.compression import packed_bytes
-from fedgan.federation.planning import fraction_asked
+from fedgan.federation.planning import fraction_asked, warm_start_shares
 from fedgan.federation.records import count_bytes, to_records
 from fedgan.federation.requests import GENERATED, TARGET, Arrays, EmbedRequest, Release, TrainRequest
 from fedgan.federation.sites import Sites, client_name
+from fedgan.models import ImageShape
 from fedgan.models.families.mixture import MixtureGenerator
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
 from fedgan.privacy.noise import SecureNoise
@@ -40,13 +43,16 @@ from fedgan.training.rules import GradientRule
 from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
+    LEARNING_STEPS,
     Cells,
     ClassFeatures,
     EmbeddingTarget,
+    LearnedMap,
     LocalMoments,
     begin_refinement_by,
     embed,
     fit_generator,
+    learned_shapes,
     most_numbers,
 )
 
@@ -67,6 +73,7 @@ class Forecast:
         bytes_down: to one client that is asked in a round, arrays and scalars as they travel.
         bytes_up: from one client that takes part in it; on separate machines its ledger comes on top.
         bytes_a_round: to and from all clients in a round, as many as are expected to take part.
+        embeddings: releases of the warm start that each client is asked for.
         embedding_bytes: of the warm start's releases of one client, at most; 0 without one.
         seconds: expected time on this machine, from a few timed steps on random images.
     """
@@ -78,6 +85,7 @@ class Forecast:
     bytes_down: int
     bytes_up: int
     bytes_a_round: int
+    embeddings: int
     embedding_bytes: int
     seconds: float
 
@@ -98,6 +106,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
         bytes_down=down,
         bytes_up=up,
         bytes_a_round=arrays_of_all(config, down=down, up=up),
+        embeddings=len(warm_start_shares(config)) if warm else 0,
         embedding_bytes=_embedding_bytes(config, gan, train.num_classes) if warm else 0,
         seconds=_expected_seconds(config, gan, records=len(train)),
     )
@@ -134,12 +143,14 @@ def _traffic(config: Config, algorithm: Algorithm, gan: Gan) -> tuple[int, int]:
 
 def _embedding_bytes(config: Config, gan: Gan, num_classes: int) -> int:
     if config.training.warm_start == "mixture" and isinstance(gan.generator, MixtureGenerator):
-        shapes = [(numbers,) for numbers in most_numbers(gan.generator, config.training.warm_start_stages)]
+        shapes = [(numbers,) for numbers in most_numbers(gan.generator, stages_of(config))]
         if is_refined(config):
             shapes.append((num_classes * _warm_start_map(config, gan).dimension,))
         return packed_bytes(shapes, config.federation.compression)
     request = EmbedRequest(_RUN, config.training.warm_start_features, 0, 0, config.federation.compression)
-    return _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, gan), np.float32)}, request)
+    first = _answer_bytes(config, {"embedding": np.zeros(_embedding_shape(config, gan), np.float32)}, request)
+    later = np.zeros((num_classes, _learned_map(gan).dimension), np.float32)
+    return first + learned_releases(config) * _answer_bytes(config, {"embedding": later}, request)
 
 
 def _embedding_shape(config: Config, gan: Gan) -> tuple[int, int]:
@@ -159,8 +170,11 @@ def _expected_seconds(config: Config, gan: Gan, *, records: int) -> float:
         fit_step = _fit_step_seconds(config, gan)
         seconds += fit_step * (training.public_steps if training.public_data else 0)
         seconds += fit_step * (training.warm_start_steps if fitted else 0)
+    if later := learned_releases(config):
+        seconds += later * fit_step * (training.warm_start_steps + LEARNING_STEPS)  # to learn takes such steps too
+        seconds += later * records * _seconds_of(_learned_map(gan), gan)
     if training.warm_start == "mixture":
-        seconds += _moments_seconds(config, gan) * records * training.warm_start_stages
+        seconds += _moments_seconds(config, gan) * records * stages_of(config)
     discriminator, generator = _step_seconds(config, gan)
     every = training.discriminator_steps if isinstance(training.discriminator_steps, int) else 1
     at_clients = ALGORITHMS[federation.algorithm].returns.count("generator")
@@ -224,13 +238,24 @@ def _moments_seconds(config: Config, gan: Gan) -> float:
         centres=torch.zeros(classes, max(1, config.model.width), coordinates),
         radii=torch.ones(classes),
     )
-    labels = torch.arange(_CALIBRATION_RECORDS) % classes
-    images = 2 * torch.rand((_CALIBRATION_RECORDS, *shape), generator=stream(0, "forecast")) - 1  # type: ignore[misc]
-    records = ImageDataset(images, labels, classes)
-    moments = LocalMoments(shape, cells, order=2)  # type: ignore[arg-type]
-    embed(records, moments)
+    return _seconds_of(LocalMoments(shape, cells, order=2), gan)  # type: ignore[arg-type]
+
+
+def _learned_map(gan: Gan) -> LearnedMap:
+    """Return a map of the size of those that are learned on generated images."""
+    shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
+    return LearnedMap(shape, {name: torch.zeros(size) for name, size in learned_shapes(shape).items()})
+
+
+def _seconds_of(row_map: LearnedMap | LocalMoments, gan: Gan) -> float:
+    """Return the seconds that a client takes for one record."""
+    shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
+    classes = cast(int, gan.generator.num_classes)
+    images = 2 * torch.rand((_CALIBRATION_RECORDS, *shape), generator=stream(0, "forecast")) - 1
+    records = ImageDataset(images, torch.arange(_CALIBRATION_RECORDS) % classes, classes)
+    embed(records, row_map)
     begun = perf_counter()
-    embed(records, moments)
+    embed(records, row_map)
     return (perf_counter() - begun) / len(records)
 
 

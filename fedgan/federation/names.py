@@ -75,6 +75,8 @@ def check_names(config: Config) -> None:
         model=config.model.name,
         anchor_weight=config.training.anchor_weight,
         public_data=config.training.public_data,
+        stages=config.training.warm_start_stages,
+        early_stopping=config.training.early_stopping_rounds,
     )
     check_early_stopping(
         patience=config.training.early_stopping_rounds,

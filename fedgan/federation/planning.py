@@ -5,9 +5,9 @@ from __future__ import annotations
 from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS
 from fedgan.federation.cohort import participations
-from fedgan.federation.components import fitted_family, is_refined
+from fedgan.federation.components import fitted_family, is_refined, stages_of
 from fedgan.privacy.plan import PrivacyPlan, make_plan
-from fedgan.training.warm_start import stage_shares
+from fedgan.training.warm_start import embedding_shares, stage_shares
 
 
 def draws_from_everybody(config: Config) -> bool:
@@ -57,7 +57,8 @@ def plan_of(config: Config, *, records: int, everybody: int) -> PrivacyPlan:
 
 def warm_start_shares(config: Config) -> tuple[float, ...]:
     """Return how the warm start of `config` shares its precision between its releases."""
-    training = config.training
-    if training.warm_start != "mixture":
+    if config.training.warm_start == "none":
         return (1.0,)
-    return stage_shares(training.warm_start_stages, fitted_family(config) if is_refined(config) else "")
+    if config.training.warm_start == "mean_embedding":
+        return embedding_shares(stages_of(config))
+    return stage_shares(stages_of(config), fitted_family(config) if is_refined(config) else "")

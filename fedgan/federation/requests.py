@@ -54,8 +54,9 @@ class EmbedRequest:
         compression: of the arrays of request and answer on their way; a vault sees none of it.
         stage: which release of the warm start it is, from 0.
         order: of the moments asked for, 1 or 2; 0 asks for features.
-        arrays: the cells of the moments (see `fedgan.training.warm_start.Cells`), computed from earlier releases alone.
-        family: of the features, a name in the registry of feature families.
+        arrays: the cells of the moments (see `fedgan.training.warm_start.Cells`), or the weights of learned features
+            (see `fedgan.training.warm_start.LearnedMap`), computed from earlier releases alone.
+        family: of the features, a name in the registry of feature families, or "learned".
     """
 
     run: str

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from fedgan.federation.algorithms import Algorithm, ServerRound
 from fedgan.federation.arrays import networks_of
 from fedgan.federation.asked_map import asked_features
 from fedgan.federation.compression import Compression
-from fedgan.federation.embeddings import Embeddings, WarmStart, mixture_of
+from fedgan.federation.embeddings import Embeddings, WarmStart, learned_of, mixture_of
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.reports import RoundReport, progress_of, report_of
 from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
@@ -30,8 +31,10 @@ from fedgan.training.steps import Anchor
 from fedgan.training.stored import generate_stock
 from fedgan.training.streams import stream
 from fedgan.training.warm_start import (
+    LEARNED,
     ClassFeatures,
     EmbeddingTarget,
+    LearnedStages,
     LocalMoments,
     MixtureFit,
     begin_refinement_by,
@@ -66,8 +69,9 @@ class Server:
 
     Attributes:
         round: rounds done.
-        target: what the warm start fits the generator to, once the clients have sent their embeddings.
+        target: what the warm start fits the generator to, once the clients have sent their embeddings (the first ones).
         mixture: the state of a warm start by local moments; None where there is none.
+        learned: the state of a mean embedding in several releases; None where there is none.
         embedding_heads: heads of the clients' ledgers after the last release of the warm start that came in.
         unfitted: the warm start's report from the last `finish_embeddings` until `fit` is done; otherwise None.
     """
@@ -109,6 +113,7 @@ class Server:
         self.embedding_heads: dict[str, str] = {}
         self.warm_start = warm_start
         self.mixture = mixture_of(warm_start, gan, seed, compression)
+        self.learned = learned_of(warm_start, gan, compression)
         self._embeddings: Embeddings | None = None
         self._algorithm = algorithm
         self._optimisation = optimisation
@@ -135,12 +140,25 @@ class Server:
         """Whether the clients are still to be asked for a release of the warm start."""
         if self.round > 0 or self.warm_start is None:
             return False
+        if self.learned is not None:
+            return not self.learned.done
         return self._cells_due is not None or (self.warm_start.fitted and self.target is None)
 
     @property
     def _cells_due(self) -> MixtureFit | None:
         """The warm start by local moments while releases of it are still to come."""
         return self.mixture if self.mixture is not None and not self.mixture.done else None
+
+    @property
+    def _stage(self) -> int:
+        """The next release of the warm start, from 0."""
+        state = self.mixture or self.learned
+        return state.stage if state else 0
+
+    @property
+    def _learned_due(self) -> LearnedStages | None:
+        """The state of a mean embedding whose next release is of learned features."""
+        return self.learned if self.learned and self.learned.stage > 0 and not self.learned.done else None
 
     # Warm start
 
@@ -151,14 +169,23 @@ class Server:
         if (fit := self._cells_due) is not None:
             arrays = {name: tensor.numpy() for name, tensor in fit.arrays().items()}
             return EmbedRequest(self.run, 0, 0, self._everybody, self._compression, fit.stage, fit.order, arrays)
+        if (learned := self._learned_due) is not None:
+            arrays = {name: tensor.numpy() for name, tensor in learned.arrays().items()}
+            return EmbedRequest(
+                self.run, 0, 0, self._everybody, self._compression, learned.stage, arrays=arrays, family=LEARNED
+            )
+        return self._features_request(self.warm_start)
+
+    def _features_request(self, warm_start: WarmStart) -> EmbedRequest:
+        """Return the request of the warm start's features that are drawn without data."""
         return EmbedRequest(
             run=self.run,
-            features=self.warm_start.features,
+            features=warm_start.features,
             feature_seed=derive_seed(self._seed, "features"),
             everybody=self._everybody,
             compression=self._compression,
             stage=self.mixture.stage if self.mixture else 0,
-            family=self.warm_start.family,
+            family=warm_start.family,
         )
 
     def absorb_embeddings(
@@ -182,8 +209,7 @@ class Server:
         """
         warm_start, _ = self._warm_start_parts()
         shape, whole_clients = self.embedding_shape(), warm_start.whole_clients
-        stage = self.mixture.stage if self.mixture else 0
-        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=stage)
+        good, faulty = self.inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=self._stage)
         records = {**records, **self.inspector.weights.counted()}
         if self._embeddings is None:
             self._embeddings = Embeddings(torch.zeros(shape, dtype=torch.float64), compression=self._compression)
@@ -203,42 +229,68 @@ class Server:
         if (fit := self._cells_due) is not None:
             fit.absorb(*self._embeddings.noisy(warm_start.stage_noise(fit.stage), self._noise))
         elif not isinstance(feature_map, LocalMoments):
-            self.target = self._embeddings.target(warm_start, feature_map.count_weight, self._noise)
+            target = self._embeddings.target(warm_start, self._stage, feature_map.count_weight, self._noise)
+            self.target = self.target or target
+            if self.learned is not None:
+                self.learned.absorb(target)
         self.embedding_heads = self._embeddings.report.heads
         self.unfitted = None if self.embeddings_pending else self._embeddings.report
         self._embeddings = None
 
     def fit(self, progress: Callable[[int], None] | None = None) -> None:
         """Fit the generator to the target, if there is one; `progress` is called with the number of steps done."""
-        warm_start, feature_map = self._warm_start_parts()
-        if self.embeddings_pending:
+        if self.embeddings_pending or self.warm_start is None:
             raise ValueError("there is no target to fit to")
-        generator = self.gan.generator
-        if self.target is not None and not isinstance(feature_map, LocalMoments):
-            fitted = FittedFeatures(feature_map) if self.early_stopping else None
-            fit_generator(
-                generator,
-                fitted.target(self.target) if fitted else self.target,
-                fitted or feature_map,
-                steps=warm_start.steps,
-                batch_size=warm_start.batch_size,
-                learning_rate=warm_start.learning_rate,
-                rng=stream(self._seed, "warm start"),
-                parameters=begin_refinement_by(generator, warm_start.family) if warm_start.refined else None,
-                progress=progress,
-            )
-        if warm_start.mixture:
-            lay_over(generator, shading=warm_start.shading, refined=warm_start.refined)
+        self._fit(self.warm_start, progress)
+        if self.warm_start.mixture:
+            lay_over(self.gan.generator, shading=self.warm_start.shading, refined=self.warm_start.refined)
         self.average.update(self.gan.generator, 0.0)
         self.unfitted = None
         self._look()
+
+    def learn(self, progress: Callable[[int], None] | None = None) -> bool:
+        """Fit the generator to what is in and learn the next release's features on its images, if they are due.
+
+        Returns:
+            Whether anything was done.
+        """
+        if self.warm_start is None or self.learned is None or not self.learned.unlearned:
+            return False
+        self._fit(self.warm_start, progress)
+        self.learned.learn(self.gan.generator, stream(self._seed, "learned features", self.learned.stage))
+        return True
+
+    def _fit(self, warm_start: WarmStart, progress: Callable[[int], None] | None) -> None:
+        if (target := self.target) is None or (feature_map := self.feature_map()) is None:
+            return
+        rows: Callable[[Tensor], Tensor] = feature_map
+        if self.early_stopping:
+            rows = fitted = FittedFeatures(feature_map)
+            target = fitted.target(target)
+        if self.learned is not None:
+            rows, target = self.learned.joined(feature_map)
+        before = self.learned.stage - 1 if self.learned else 0
+        fit_generator(
+            self.gan.generator,
+            target,
+            rows,
+            steps=warm_start.steps,
+            batch_size=warm_start.batch_size,
+            learning_rate=warm_start.learning_rate,
+            rng=stream(self._seed, "warm start", *([before] if before else [])),
+            parameters=begin_refinement_by(self.gan.generator, warm_start.family) if warm_start.refined else None,
+            progress=progress,
+        )
 
     def _warm_start_parts(self) -> tuple[WarmStart, ClassFeatures | LocalMoments]:
         if self.warm_start is None:
             raise ValueError("this run has no warm start")
         if self.mixture is not None and (self._cells_due or not self.warm_start.refined):
             return self.warm_start, self.mixture.moments()
-        return self.warm_start, asked_features(self.embed_request(), self._image_shape).to(self.gan.device)
+        if (learned := self._learned_due) is not None:
+            return self.warm_start, learned.feature_map()
+        request = self._features_request(self.warm_start)
+        return self.warm_start, asked_features(request, self._image_shape).to(self.gan.device)
 
     # Rounds
 
@@ -317,10 +369,10 @@ class Server:
         return self.gan.generator.image_shape  # type: ignore[return-value]
 
     def feature_map(self) -> ClassFeatures | None:
-        """Return the public feature map of the warm start, or None without one."""
+        """Return the warm start's map of features drawn without data, or None without a warm start."""
         if self.warm_start is None:
             return None
-        return asked_features(self.embed_request(), self._image_shape).to(self.gan.device)
+        return asked_features(self._features_request(self.warm_start), self._image_shape).to(self.gan.device)
 
     def _server_round(self, releases: Sequence[Release]) -> ServerRound:
         moves = "generator" in self._algorithm.returns

@@ -150,6 +150,8 @@ class GanStrategy(Strategy):
         """Do what is still to be done of the warm start."""
         begun = monotonic()
         while self._server.embeddings_pending:
+            if self._server.learn(lambda step: self._observer.warm_start_step(step, steps)):
+                self._observer.after_embedding(self._server)
             self._embed(grid, timeout)
         report = self._server.unfitted
         if report is None:

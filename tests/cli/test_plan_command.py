@@ -136,6 +136,7 @@ def test_json_has_a_fixed_form(document: Callable) -> None:
         "worst_client",
         "warm_start_epsilon",
         "evaluation_epsilon",
+        "warm_start_releases",
         "epsilon_by_round",
         "epsilon_every",
         "clients",

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from math import prod
 
 from fedgan.config import Config
+from fedgan.federation.components import learned_releases
 from fedgan.federation.daemon.site import Policy
 from fedgan.models import ImageShape, count_weights
 from fedgan.privacy.plan import PrivacyPlan
+from fedgan.training.warm_start import learned_shapes
 
 _BYTES_A_WEIGHT = 4
 _ROOM = 2**20  # bytes for the configuration and the names of arrays
@@ -44,6 +46,8 @@ def check_weights(policy: Policy, config: Config, *, image_shape: ImageShape, nu
     if config.training.warm_start != "none":
         features = config.training.warm_start_features
         weights += features // 2 * prod(image_shape) + (features + 1) * num_classes
+    if learned_releases(config):
+        weights += sum(map(prod, learned_shapes(image_shape).values()))
     if weights > policy.most_weights:
         raise AgainstPolicy(
             f"model.width = {config.model.width}, model.latent_dim = {config.model.latent_dim} and "

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
 from fedgan.models import ImageShape
 from fedgan.models.cosines import orthonormal_cosines
-from fedgan.training.warm_start.rows import ClassFeatures, as_pixels
+from fedgan.training.warm_start.rows import ClassFeatures, as_pixels, counted
 
 _FILTERS = (24, 48)
 _GRIDS = (7, 4)
@@ -20,7 +20,6 @@ _SMOOTH = 0.3
 _REACH = 2.5
 """Distance from the centre at which rows are cut off, over the typical one of noise images."""
 _EXAMPLES = 500
-_MARGIN = 1e-6
 
 
 class ConvolutionMap(ClassFeatures):
@@ -70,10 +69,7 @@ class ConvolutionMap(ClassFeatures):
         images = as_pixels(images)
         offsets = (self._responses(images) - self.centre) / self.reach
         offsets = offsets / torch.linalg.vector_norm(offsets, dim=1, keepdim=True).clamp(min=1.0)
-        constant = torch.full_like(offsets[:, :1], self.count_weight)
-        rows = torch.cat([constant, offsets * sqrt(1 - self.count_weight**2)], dim=1)
-        scaled: Tensor = rows * (1.0 - _MARGIN)
-        return scaled
+        return counted(offsets)
 
     def _responses(self, images: Tensor) -> Tensor:
         fine = conv2d(images, self.first, padding=1).abs()

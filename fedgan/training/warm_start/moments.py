@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedgan.models import ImageShape
 from fedgan.models.cosines import low_cosines
+from fedgan.training.warm_start.rows import cut_off
 
 _SCALES = {1: (0.3, sqrt(1 - 0.3**2), 0.0), 2: (0.25, 0.25, sqrt(1 - 2 * 0.25**2))}
 _MARGIN = 1e-6
@@ -108,9 +109,7 @@ class LocalMoments:
         return matrix
 
     def _row(self, offsets: Tensor) -> Tensor:
-        largest = offsets.abs().amax(1, keepdim=True).clamp(min=1.0)  # squares of huge numbers would overflow
-        norms = torch.linalg.vector_norm(offsets / largest, dim=1, keepdim=True) * largest
-        inside = offsets / norms.clamp(min=1.0)
+        inside = cut_off(offsets)
         parts = [torch.full_like(inside[:, :1], self.count_weight), self.mean_weight * inside]
         if self.order == 2:
             parts.append(self.product_weight * self._twice * inside[:, self._first] * inside[:, self._second])

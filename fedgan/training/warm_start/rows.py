@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import torch
 from torch import Tensor, nn
+
+_MARGIN = 1e-6
 
 COUNT_WEIGHT = 0.3
 """Value of the constant coordinate: the larger, the better class counts are known and the worse everything else."""
@@ -38,3 +42,21 @@ class ClassFeatures(nn.Module):
 def as_pixels(images: Tensor) -> Tensor:
     """Return `images` with values that are not numbers as 0 and others clamped to [-1, 1]."""
     return torch.nan_to_num(images, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-1.0, 1.0)
+
+
+def cut_off(offsets: Tensor) -> Tensor:
+    """Return `offsets` (N, D), rows longer than 1 scaled down to norm 1; rows may be as long as their type holds."""
+    largest = offsets.abs().amax(1, keepdim=True).clamp(min=1.0)  # squares of huge numbers would overflow
+    norms = torch.linalg.vector_norm(offsets / largest, dim=1, keepdim=True) * largest
+    inside: Tensor = offsets / norms.clamp(min=1.0)
+    return inside
+
+
+def counted(offsets: Tensor) -> Tensor:
+    """Return rows [a, b f] (N, 1 + D) of norm at most 1, with f a row of `offsets` (N, D), of norm at most 1 too.
+
+    a is `COUNT_WEIGHT` and a^2 + b^2 = 1.
+    """
+    constant = torch.full_like(offsets[:, :1], COUNT_WEIGHT)
+    rows = torch.cat([constant, offsets * sqrt(1 - COUNT_WEIGHT**2)], dim=1)
+    return rows * (1.0 - _MARGIN)

@@ -15,6 +15,9 @@ _CONVOLUTIONS = "fedgan/training/warm_start/convolutions.py"
 _CONVOLUTION_TESTS = "tests/training/warm_start/test_convolutions.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
 _STOPPING_TESTS = "tests/federation/test_early_stopping.py"
+_LEARNED = "fedgan/training/warm_start/learned.py"
+_LEARNED_TESTS = "tests/training/warm_start/test_learned.py"
+_LEARNED_RUNS = "tests/federation/test_learned_warm_start.py"
 _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
@@ -146,13 +149,69 @@ MUTANTS = (
     Mutant(
         name="long-moment-rows",
         breaks="a record far from every centre adds a row of norm at most 1",
-        file=_MOMENTS,
+        file="fedgan/training/warm_start/rows.py",
         before="offsets / norms.clamp(min=1.0)",
         after="offsets",
         killed_by=(
             f"{_MOMENT_TESTS}::test_a_far_record_has_a_row_of_norm_one",
             f"{_MOMENT_TESTS}::test_one_record_moves_the_sums_by_at_most_one",
         ),
+    ),
+    Mutant(
+        name="learned-rows-not-cut-off",
+        breaks="a record's row of learned features has norm at most 1, whatever weights the server sends",
+        file=_LEARNED,
+        before="cut_off(torch.nan_to_num(offsets, nan=0.0, posinf=0.0, neginf=0.0))",
+        after="torch.nan_to_num(offsets, nan=0.0, posinf=0.0, neginf=0.0)",
+        killed_by=(
+            f"{_LEARNED_TESTS}::test_rows_that_reach_too_far_are_cut_off_at_norm_one",
+            f"{_LEARNED_TESTS}::test_no_weights_and_no_record_move_the_sums_by_more_than_one",
+        ),
+    ),
+    Mutant(
+        name="hostile-weights-pass",
+        breaks="a row of learned features is finite, whatever weights the server sends",
+        file=_LEARNED,
+        before="torch.nan_to_num(offsets, nan=0.0, posinf=0.0, neginf=0.0)",
+        after="offsets",
+        killed_by=(f"{_LEARNED_TESTS}::test_no_weights_and_no_record_move_the_sums_by_more_than_one",),
+    ),
+    Mutant(
+        name="learned-rows-in-one-product",
+        breaks="a record's row of learned features depends on that record alone, in its last bit too",
+        file=_LEARNED,
+        before="rows[index] = _rows(image[None], weights)[0]",
+        after="rows[index] = _rows(as_pixels(images.cpu().double()), weights)[index]",
+        killed_by=(f"{_LEARNED_TESTS}::test_a_row_does_not_depend_on_the_other_records",),
+    ),
+    Mutant(
+        name="learned-release-uncharged",
+        breaks="a release of learned features is charged",
+        file=_VAULT,
+        before="event = plan.warm_start_event(stage) if self._private else None",
+        after='event = plan.warm_start_event(stage) if self._private and request.family != "learned" else None',
+        killed_by=(
+            f"{_LEARNED_RUNS}::test_every_release_is_charged_before_a_record_is_read_and_they_compose_to_one",
+            f"{_LEARNED_RUNS}::test_a_run_spends_what_it_planned",
+        ),
+    ),
+    Mutant(
+        name="learned-release-for-free",
+        breaks="the shares of all mean embeddings add up to what the warm start may spend",
+        file="fedgan/training/warm_start/stages.py",
+        before="(_FIRST, *(",
+        after="(1.0, *(",
+        killed_by=tuple(
+            f"{_LEARNED_TESTS}::test_the_shares_of_all_releases_add_up_to_one[{count}]" for count in (2, 3, 10)
+        ),
+    ),
+    Mutant(
+        name="trusted-server-noise-of-the-first-release",
+        breaks="a trusted server adds to each release the noise that was charged for it",
+        file="fedgan/federation/server.py",
+        before="target(warm_start, self._stage, ",
+        after="target(warm_start, 0, ",
+        killed_by=(f"{_LEARNED_RUNS}::test_a_trusted_server_adds_the_noise_of_each_release",),
     ),
     Mutant(
         name="moments-weigh-too-much",

@@ -72,6 +72,13 @@ TABLE = Table(
             *_ALONE,
             "training.warm_start_family=convolutions",
         ),
+        _row(
+            "learned-features",
+            "the MLP, features of whole images, then features learned on its images",
+            *_ALONE,
+            "training.warm_start_family=fourier",
+            "training.warm_start_stages=2",
+        ),
         _row("public-data", "the MLP, pre-trained on MNIST as public data", *_ALONE, "training.public_data=mnist"),
         _row("adversarial", "the MLP, adversarial rounds alone", *_ROUNDS, "training.warm_start=none"),
         _row("both", "the MLP, both (the rows below change one thing in this one)", *_ROUNDS),
