@@ -263,10 +263,9 @@ class Server:
     def _fit(self, warm_start: WarmStart, progress: Callable[[int], None] | None) -> None:
         if (target := self.target) is None or (feature_map := self.feature_map()) is None:
             return
-        rows: Callable[[Tensor], Tensor] = feature_map
-        if self.early_stopping:
-            rows = fitted = FittedFeatures(feature_map)
-            target = fitted.target(target)
+        fitted = FittedFeatures(feature_map) if self.early_stopping else None
+        rows: Callable[[Tensor], Tensor] = fitted or feature_map
+        target = fitted.target(target) if fitted else target
         if self.learned is not None:
             rows, target = self.learned.joined(feature_map)
         before = self.learned.stage - 1 if self.learned else 0

@@ -70,6 +70,7 @@ def accuracy(fed: Any, run: Path) -> float:
     [
         pytest.param((), id="fedgan"),
         pytest.param(("federation.algorithm='dp_fedavg_gan'", "federation.compression='int8'"), id="images_and_int8"),
+        pytest.param(("training.warm_start_stages=2", "federation.compression='float16'"), id="learned_features"),
     ],
 )
 def test_without_privacy_the_generator_is_that_of_the_simulation(

@@ -65,6 +65,30 @@ def refused(call: Callable[[], object]) -> str:
     return caught.value.code
 
 
+def test_a_release_of_learned_features_is_charged_behind_the_socket(
+    serve: Serve, configure: Configure, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedgan.training.warm_start.classifier.LEARNING_STEPS", 2)
+    settings = ("training.warm_start_steps=2", "federation.rounds=0", "privacy.epsilon=5")
+    config = configure("training.warm_start_stages=2", *settings)
+    server, vault = server_of(config, [Description("00000", 48, SHAPE, 4)]), serve(config)
+    for charged in (1, 2):
+        assert server.learn() == (charged == 2)
+        request = server.embed_request()
+        release = vault.embed(request)
+        assert server.absorb_embeddings([release], refused={}, records={"00000": 48}).refused == {}
+        server.finish_embeddings()
+        assert charges(site) == charged
+        assert vault.embed(request).arrays.keys() == {"embedding"}  # again: the same, for nothing
+        assert charges(site) == charged
+    assert request.family == "learned"
+    assert not server.embeddings_pending
+    assert 4.85 < audit_budget([site.ledger], delta=1e-3, accountant="rdp").epsilon <= 5
+    wrong = replace(request, arrays={**request.arrays, "centre": np.full(128, np.nan, np.float32)})
+    assert refused(lambda: vault.embed(wrong)) == Refusal.BAD_REQUEST
+    assert charges(site) == 2
+
+
 def test_without_privacy_the_socket_changes_no_bit(
     serve: Serve, configure: Configure, records: ImageDataset, site: SiteFolder
 ) -> None:
