@@ -104,12 +104,19 @@ def check_early_stopping(*, patience: int, rounds: int, warm_start: str, refined
 
 
 def check_warm_start(
-    *, warm_start: str, model: str, anchor_weight: float, public_data: str, stages: int = 0, early_stopping: int = 0
+    *,
+    warm_start: str,
+    model: str,
+    anchor_weight: float,
+    public_data: str,
+    stages: int = 0,
+    early_stopping: int = 0,
+    class_counts: str = "released",
 ) -> None:
     """Raise UsageError, with the reason, where a warm start does not go with other settings.
 
     Args:
-        warm_start, anchor_weight, public_data: of table `training`.
+        warm_start, anchor_weight, public_data, class_counts: of table `training`.
         model: `model.name`.
         stages: `training.warm_start_stages`; 0 for the usual number.
         early_stopping: `training.early_stopping_rounds`; 0 for none.
@@ -123,6 +130,12 @@ def check_warm_start(
             f"training.warm_start = 'mixture' does not go with model.name = {model!r}: it estimates the components "
             "of a mixture; give model.name = 'mixture' or training.warm_start = 'mean_embedding'",
             "training.warm_start",
+        )
+    if warm_start == "mixture" and class_counts != "released":
+        raise UsageError(
+            f"training.class_counts = {class_counts!r} does not go with training.warm_start = 'mixture', which reads "
+            "the noisy counts of its cells: give 'released' or training.warm_start = 'mean_embedding'",
+            "training.class_counts",
         )
     if warm_start == "mixture" and anchor_weight > 0:
         raise UsageError(

@@ -201,7 +201,7 @@ def _check_owner(path: Path, line: LedgerLine, owner: dict[str, Any]) -> None:
     if line.records != owner["records"] or not hmac.compare_digest(line.dataset, owner["dataset"]):
         raise UsageError(
             f"{path} was kept for {line.records} other records: a ledger follows one set of records for good, "
-            "so give these their own"
+            "so give these their own (what records in both spend adds up over the two)"
         )
 
 

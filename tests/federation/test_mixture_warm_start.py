@@ -282,7 +282,13 @@ def test_what_does_not_go_together_is_said() -> None:
         check_warm_start(warm_start="mixture", model="mixture", anchor_weight=1.0, public_data="")
     with pytest.raises(UsageError, match=r"training\.public_data"):
         check_warm_start(warm_start="mixture", model="mixture", anchor_weight=0.0, public_data="mnist")
-    check_warm_start(warm_start="mean_embedding", model="mixture", anchor_weight=1.0, public_data="mnist")
+    with pytest.raises(UsageError, match=r"training\.class_counts = 'uniform'"):
+        check_warm_start(
+            warm_start="mixture", model="mixture", anchor_weight=0.0, public_data="", class_counts="uniform"
+        )
+    check_warm_start(
+        warm_start="mean_embedding", model="mixture", anchor_weight=1.0, public_data="mnist", class_counts="uniform"
+    )
 
 
 @pytest.mark.parametrize(("compression", "smaller"), [("none", 1.0), ("float16", 2.0), ("int8", 3.9)])

@@ -55,6 +55,7 @@ def test_central_dpsgd_reference_value(accountant: str, expected: float) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_accountant_of_privacy_random_variables_agrees_on_the_reference_value() -> None:
     """Slow: its grid has four million points."""
     value = epsilon([DP_SGD], delta=1e-5, accountant="prv")

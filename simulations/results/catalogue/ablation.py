@@ -91,7 +91,7 @@ TABLE = Table(
         _row("all-augmentations", "all four augmentations", *_ROUNDS, f"training.augmentation={_ALL}"),
         _row(
             "adaptive-augmentation",
-            "all four, each with an adaptive chance",
+            "all four, each with an adaptive chance (it stayed at 0 here)",
             *_ROUNDS,
             f"training.augmentation={_ALL}",
             "training.augmentation_chance=adaptive",
