@@ -29,13 +29,17 @@ def plan(
         _check_plot(plot, settings)
     from fedgan.cli.plan_table import print_plan
     from fedgan.federation.forecast import forecast
+    from fedgan.federation.machine import is_here
     from fedgan.federation.scale import scaled
     from fedgan.federation.simulation import check
     from fedgan.privacy.plan import warnings
 
+    timed = is_here(settings.device)
+    if not timed:  # budgets and bytes are the same on any device
+        settings = settings.model_copy(update={"device": "cpu"})
     with naming_places(config, overrides or []):
         sites = check(settings, Path())
-        costs = forecast(settings, sites)
+        costs = forecast(settings, sites, timed=timed)
         sizes = scaled(settings, sites, costs)
     for line in sorted({line for one in costs.plans.values() for line in warnings(one)}):
         say(f"warning: {line}")
@@ -85,7 +89,7 @@ def _document(settings: Config, costs: Forecast, sizes: tuple[Scaled, ...]) -> d
         "bytes_up": costs.bytes_up,
         "bytes_a_round": costs.bytes_a_round,
         "embedding_bytes": costs.embedding_bytes,
-        "expected_seconds": round(costs.seconds, 1),
+        "expected_seconds": None if costs.seconds is None else round(costs.seconds, 1),
         "worst_client": worst["client"] if private else None,
         "warm_start_epsilon": worst["warm_start_epsilon"],
         "evaluation_epsilon": settings.privacy.evaluation_epsilon if private else None,

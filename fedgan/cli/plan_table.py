@@ -86,7 +86,10 @@ def _print_rounds(document: dict[str, Any]) -> None:
         f"{document['bytes_a_round'] / 1e6:.2f} MB a round in all, "
         f"{document['embedding_bytes'] / 1e6:.2f} MB for the warm start"
     )
-    show(f"about {document['expected_seconds']:.0f} s on this machine, from a few timed steps")
+    if (seconds := document["expected_seconds"]) is None:
+        show("how long it takes is not known here: this machine has no GPU (device = 'cuda')")
+    else:
+        show(f"about {seconds:.0f} s on this machine, from a few timed steps")
 
 
 def _print_privacy(document: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ class Forecast:
         bytes_a_round: to and from all clients in a round, as many as are expected to take part.
         embeddings: releases of the warm start that each client is asked for.
         embedding_bytes: of the warm start's releases of one client, at most; 0 without one.
-        seconds: expected time on this machine, from a few timed steps on random images.
+        seconds: expected time on this machine, from a few timed steps on random images; None where none were timed.
     """
 
     plans: dict[str, PrivacyPlan]
@@ -87,11 +87,14 @@ class Forecast:
     bytes_a_round: int
     embeddings: int
     embedding_bytes: int
-    seconds: float
+    seconds: float | None
 
 
-def forecast(config: Config, sites: Sites) -> Forecast:
-    """Return what running `config` would cost; no record is read beyond the clients' public sizes."""
+def forecast(config: Config, sites: Sites, *, timed: bool = True) -> Forecast:
+    """Return what running `config` would cost; no record is read beyond the clients' public sizes.
+
+    Without `timed` no step is tried, and no time expected.
+    """
     train = sites.data.train
     gan = gan_of(config, train.image_shape, train.num_classes)
     algorithm = ALGORITHMS[config.federation.algorithm]
@@ -108,7 +111,7 @@ def forecast(config: Config, sites: Sites) -> Forecast:
         bytes_a_round=arrays_of_all(config, down=down, up=up),
         embeddings=len(warm_start_shares(config)) if warm else 0,
         embedding_bytes=_embedding_bytes(config, gan, train.num_classes) if warm else 0,
-        seconds=_expected_seconds(config, gan, records=len(train)),
+        seconds=_expected_seconds(config, gan, records=len(train)) if timed else None,
     )
 
 

@@ -11,9 +11,14 @@ from fedgan.errors import UsageError
 
 def pick_device(name: str) -> torch.device:
     """Return the device called `name`: "auto" takes a GPU if there is one; UsageError for a GPU that is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
+    if not is_here(name):
         raise UsageError("device = 'cuda' is not accepted: torch sees no GPU here; give 'cpu' or 'auto'")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def is_here(name: str) -> bool:
+    """Return whether this machine has the device called `name`."""
+    return name != "cuda" or torch.cuda.is_available()
 
 
 def judging_device(name: str) -> torch.device:

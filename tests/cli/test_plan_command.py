@@ -116,6 +116,19 @@ def test_room_for_an_evaluation_is_told(fedgan: Callable, config: Path, tiny: li
     assert "room is left" not in fedgan("plan", config, *tiny).out
 
 
+def test_a_run_for_a_gpu_can_be_planned_without_one(
+    fedgan: Callable, config: Path, tiny: list[str], document: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its budget and its bytes are those of any device; only the time is not known."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    there, here = document("device=cuda"), document()
+    assert there.pop("expected_seconds") is None
+    assert here.pop("expected_seconds") > 0
+    assert there == here
+    shown = fedgan("plan", config, *tiny, "--set", "device=cuda").out
+    assert "how long it takes is not known here: this machine has no GPU" in shown
+
+
 def test_json_has_a_fixed_form(document: Callable) -> None:
     planned = document()
     assert list(planned) == [
