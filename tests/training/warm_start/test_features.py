@@ -6,7 +6,7 @@ from math import exp, inf, nan, sqrt
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,6 +28,7 @@ def norms(rows: Tensor) -> Tensor:
 
 
 @pytest.mark.privacy
+@settings(deadline=None)
 @given(st.lists(HOSTILE, min_size=16, max_size=16))
 def test_no_input_makes_a_row_longer_than_one(pixels: list[float]) -> None:
     rows = SMALL_MAP(torch.tensor(pixels).reshape(1, 1, 4, 4))
