@@ -41,8 +41,8 @@ MUTANTS = (
         name="watched-part-fitted",
         breaks="early stopping watches a part of the release that no fit has seen",
         file="fedgan/federation/server.py",
-        before="        if self.early_stopping:\n            rows = fitted",
-        after="        if False:\n            rows = fitted",
+        before="FittedFeatures(feature_map) if self.early_stopping else None",
+        after="None",
         killed_by=(f"{_STOPPING_TESTS}::test_no_fit_sees_what_is_held_back",),
     ),
     Mutant(
