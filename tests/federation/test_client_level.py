@@ -137,7 +137,7 @@ def test_the_servers_noise_enters_the_warm_start_once(warm_start: WarmStart) -> 
     total = Embeddings(torch.zeros(4, 2001, dtype=torch.float64))
     arrays = {"embedding": np.zeros((4, 2001), np.float32)}
     total.add([Release(f"{k}", 0, arrays) for k in range(5)], {}, dict.fromkeys("01234", 8), whole_clients=False)
-    target = total.target(settings, 0.3, SeededNoise(1))
+    target = total.target(settings, 0, 0.3, SeededNoise(1))
     draws = (target.means.double() * 10 / 3.0).flatten()  # 40 records over 4 classes
     assert abs(float(draws.mean())) < SIGMAS / math.sqrt(len(draws))
     assert abs(float(draws.var()) - 1) < SIGMAS * math.sqrt(2 / len(draws))
