@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
@@ -11,6 +12,7 @@ from simulations.results.record import Record
 from simulations.results.row import Row, Table
 
 NOT_RUN = "not run"
+_NUMBER = re.compile(r"0\.\d+$")
 _COLUMNS = ("CNN", "logistic regression", "Frechet distance", "recall", "epsilon", "minutes", "seeds, hardware")
 
 
@@ -19,8 +21,9 @@ def table_text(table: Table, records: Mapping[str, Sequence[Record]]) -> str:
     leading = [name for name, used in _leading(table) if used]
     lines = [[*leading, *_COLUMNS], ["---"] * (len(leading) + len(_COLUMNS))]
     for row in table.rows:
-        first = {"row": row.title, "published": _published(row), "aim": row.aim}
-        lines.append([*(first[name] for name in leading), *_cells(records.get(row.name, ()))])
+        found = records.get(row.name, ())
+        first = {"row": row.title, "published": _published(row), "aim": _judged(row.aim, found)}
+        lines.append([*(first[name] for name in leading), *_cells(found)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -35,6 +38,19 @@ def _leading(table: Table) -> list[tuple[str, bool]]:
 def _published(row: Row) -> str:
     found = [PUBLISHED[name] for name in row.published]
     return ", ".join(f"{one.accuracy:.3f} {one.method}" for one in found)
+
+
+def _judged(aim: str, records: Sequence[Record]) -> str:
+    """Return `aim` with "met" or "missed" behind each accuracy in it that ends one of its parts."""
+    if not aim or not records:
+        return aim
+    reached = mean(record.metrics["cnn"] for record in records)
+    parts = aim.split(", ")
+    verdicts = [_NUMBER.search(part) for part in parts]
+    return ", ".join(
+        part if number is None else f"{part} {'met' if reached >= float(number.group()) else 'missed'}"
+        for part, number in zip(parts, verdicts, strict=True)
+    )
 
 
 def _cells(records: Sequence[Record]) -> list[str]:
@@ -61,8 +77,13 @@ def _epsilon(record: Record) -> str:
 
 
 def _hardware(records: Sequence[Record]) -> str:
-    kinds = {str(record.hardware["gpu"]) or f"{record.hardware['threads']} threads" for record in records}
+    kinds = {str(record.hardware["gpu"]) or _cpu(record) for record in records}
     return " and ".join(sorted(kinds))
+
+
+def _cpu(record: Record) -> str:
+    threads = record.hardware["threads"]
+    return f"{record.hardware['cpu']}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def sources_text() -> str:
