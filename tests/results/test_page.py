@@ -28,7 +28,8 @@ def cells(text: str, title: str) -> list[str]:
 def test_a_row_without_a_record_says_so(make_record: Make) -> None:
     text = table_text(TABLE, {"one": [make_record("one")]})
     assert cells(text, "Second")[:3] == ["Second", "", "not run"]
-    assert cells(text, "First") == ["First", "0.9", "0.800", "0.500", "0.5", "0.500", "9.99", "1.5", "1, 2 threads"]
+    hardware = "1, x, 2 threads"
+    assert cells(text, "First") == ["First", "0.9 missed", "0.800", "0.500", "0.5", "0.500", "9.99", "1.5", hardware]
     assert text.splitlines()[0].startswith("| row | aim | CNN |")
 
 
@@ -36,7 +37,25 @@ def test_several_seeds_give_mean_and_standard_deviation(make_record: Make) -> No
     records = [make_record("one", seed, accuracy) for seed, accuracy in enumerate((0.78, 0.80, 0.85))]
     found = cells(table_text(TABLE, {"one": records}), "First")
     assert found[2] == "0.810 ± 0.036"  # sqrt((0.03^2 + 0.01^2 + 0.04^2) / 2)
-    assert found[-1] == "3, 2 threads"
+    assert found[-1] == "3, x, 2 threads"
+
+
+@pytest.mark.parametrize(
+    ("aim", "said"),
+    [
+        ("0.8, better 0.85", "0.8 met, better 0.85 missed"),
+        ("0.81", "0.81 missed"),
+        ("0.97 of the last row", "0.97 of the last row"),
+        ("", ""),
+    ],
+)
+def test_it_is_said_whether_an_aim_is_met(make_record: Make, aim: str, said: str) -> None:
+    table = Table("t", (Row("one", "First", "digits.toml", aim=aim), Row("two", "Second", "digits.toml", aim="0.5")))
+    text = table_text(
+        table, {"one": [make_record("one", seed, accuracy) for seed, accuracy in enumerate((0.79, 0.82))]}
+    )
+    assert cells(text, "First")[1] == said
+    assert cells(text, "Second")[1] == "0.5"
 
 
 def test_a_run_without_a_guarantee_and_one_on_a_gpu_are_named(make_record: Make) -> None:
