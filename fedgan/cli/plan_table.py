@@ -71,7 +71,10 @@ def _print_sizes(document: dict[str, Any]) -> None:
 
 def _print_rounds(document: dict[str, Any]) -> None:
     clients, rounds = len(document["clients"]), document["rounds"]
-    if document["level"] == "client":
+    warm_start = f"{document['embedding_bytes'] / 1e6:.2f} MB for the warm start"
+    if rounds == 0:
+        show(f"no rounds; {warm_start} of each of {clients} clients")
+    elif document["level"] == "client":
         show(
             f"{rounds} rounds; all {clients} clients are asked in each, and each takes part by a coin of its own: "
             f"{document['clients_a_round']:g} are expected; everyone is charged for all {document['participations']}"
@@ -81,11 +84,11 @@ def _print_rounds(document: dict[str, Any]) -> None:
             f"{rounds} rounds, {document['clients_asked']} of {clients} clients a round, "
             f"each at most {document['participations']} times"
         )
-    show(
-        f"{document['bytes_down'] / 1e6:.2f} MB down and {document['bytes_up'] / 1e6:.2f} MB up a client and round, "
-        f"{document['bytes_a_round'] / 1e6:.2f} MB a round in all, "
-        f"{document['embedding_bytes'] / 1e6:.2f} MB for the warm start"
-    )
+    if rounds:
+        show(
+            f"{document['bytes_down'] / 1e6:.2f} MB down and {document['bytes_up'] / 1e6:.2f} MB up a client and "
+            f"round, {document['bytes_a_round'] / 1e6:.2f} MB a round in all, {warm_start}"
+        )
     if (seconds := document["expected_seconds"]) is None:
         show("how long it takes is not known here: this machine has no GPU (device = 'cuda')")
     else:

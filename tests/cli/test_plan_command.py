@@ -184,6 +184,10 @@ def test_the_table_shows_the_same_figures(fedgan: Callable, document: Callable, 
     for word in ("479", "0.1336", "6", f"{row['warm_start_noise']:.3f}", f"{row['noise_multiplier']:.3f}", "9.993"):
         assert f" {word} " in line
     assert "2 rounds, 3 of 3 clients a round, each at most 2 times" in result.out
+    assert "a round in all" in result.out
+    without = fedgan("plan", config, *tiny, "--set", "federation.rounds=0").out
+    assert "no rounds; " in without
+    assert "a round in all" not in without
     assert "delta 0.0001" in result.out
 
 
