@@ -109,7 +109,10 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
             cells = _part(tensors, "mixture")
             server.mixture.load(int(cells.pop("stage")), cells)
         if server.learned is not None:
-            server.learned.load_state(_part(tensors, "learned"))
+            learned = _part(tensors, "learned")
+            if server.target is not None and not learned:
+                raise ValueError("its warm start had one release: give training.warm_start_stages = 0 or 1")
+            server.learned.load_state(learned)
         if server.early_stopping is not None:
             server.early_stopping.load_state(_part(tensors, "early_stopping"))
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})

@@ -53,13 +53,16 @@ class PrivateReads:
                 f"{OPTION}: this run hides whole clients (privacy.level = 'client'), and noise that hides a client "
                 "leaves nothing of counts of its records"
             )
+        config = config.model_copy(update={"device": "cpu"})  # a run of a GPU can be read without one
         self._folder, self._config, self._epsilon = folder, config, epsilon
         self._sites = sites = Sites(config, ledgers_of(config, folder), sign_key)
+        if not self._clients:
+            raise UsageError(f"{OPTION}: no client of this run has its ledger here: its records are at its sites")
         if is_private(config):
-            for index in self._clients:
-                self._check_room(index)
             _check_owner(folder, config, sites)
             sites.check_ledgers()
+            for index in self._clients:
+                self._check_room(index)
 
     def ask(self, synthetic: ImageDataset) -> Reads:
         """Charge each client and then count what its records answer, one client after the other.
@@ -72,7 +75,7 @@ class PrivateReads:
         """
         train, test = self._sites.data.train, self._sites.data.test
         discriminator = None
-        if self._config.federation.rounds > 0:
+        if read_card(self._folder)["rounds"] > 0:
             discriminator, _ = load_discriminator(
                 self._folder, self._config, num_classes=train.num_classes, image_shape=train.image_shape
             )

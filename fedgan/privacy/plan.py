@@ -10,7 +10,7 @@ from typing import Literal
 from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.curve import epsilon_curve
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed
-from fedgan.privacy.plan_checks import check_evaluation, check_limits, check_share
+from fedgan.privacy.plan_checks import check_evaluation, check_limits, check_room, check_share
 from fedgan.privacy.plan_noise import evaluation_noise_for, step_noise_for, warm_start_noise_for
 
 Level = Literal["none", "record", "client"]
@@ -215,6 +215,9 @@ def make_plan(
     if level != "none" and warm_start_share > 0:
         if steps:
             warm_noise = warm_start_noise_for(warm_start_share * epsilon, delta, accountant, warm_start_shares)
+            if reserved:
+                before = (*reserved, Gaussian(warm_noise))  # all releases of the warm start together
+                check_room(evaluation_epsilon, total_epsilon(before, delta=delta, accountant=accountant), epsilon)
         else:
             warm_noise = warm_start_noise_for(epsilon, delta, accountant, warm_start_shares, reserved)
     if level != "none" and steps:

@@ -35,3 +35,13 @@ def check_evaluation(evaluation_epsilon: float, level: str, epsilon: float) -> N
     if level == "client" and evaluation_epsilon > 0:
         accepted = "0: noise that hides a whole client leaves nothing of counts of its records"
         raise bad_value("privacy.evaluation_epsilon", evaluation_epsilon, accepted)
+
+
+def check_room(evaluation_epsilon: float, before: float, epsilon: float) -> None:
+    """Refuse a reserve with which the warm start costs `before`, and nothing of `epsilon` is left for the steps."""
+    if evaluation_epsilon > 0 and before >= epsilon:
+        accepted = (
+            f"less, or a smaller privacy.warm_start_share: with the warm start it costs {before:.4g} of the "
+            f"{epsilon:g}, which leaves nothing for the rounds"
+        )
+        raise bad_value("privacy.evaluation_epsilon", evaluation_epsilon, accepted)

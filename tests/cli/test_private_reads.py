@@ -141,6 +141,22 @@ def test_who_has_not_the_owners_salts_is_refused(refused: Callable, own: Path) -
     assert all(len(read_ledger(path)) == 4 for path in ledgers(own))
 
 
+def test_a_run_whose_records_are_at_its_sites_is_refused(refused: Callable, contents: Callable, own: Path) -> None:
+    for path in (own / "ledgers").iterdir():
+        path.rename(path.with_name(path.name.replace("0000", "site-")))  # as a server keeps its clients' ledgers
+    before = contents(own)
+    assert "its records are at its sites" in refused("evaluate", own, "--private-reads", RESERVED)
+    assert contents(own) == before
+
+
+def test_a_run_of_a_gpu_is_read_without_one(fedgan: Callable, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    card = json.loads((own / "generator.json").read_text())
+    card["config"]["device"] = "cuda"
+    (own / "generator.json").write_text(json.dumps(card))
+    assert fedgan("evaluate", own, "--private-reads", RESERVED, "--json").code == 0
+
+
 def test_other_records_are_refused(refused: Callable, own: Path) -> None:
     (own / "ledgers" / "client-00002.salt").write_bytes(bytes(32))
     line = refused("evaluate", own, "--private-reads", RESERVED)

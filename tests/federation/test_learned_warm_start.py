@@ -16,7 +16,7 @@ import torch
 from fedgan.audit.budget import audit_budget
 from fedgan.config import Config
 from fedgan.data.dataset import ImageDataset
-from fedgan.errors import UsageError
+from fedgan.errors import IntegrityError, UsageError
 from fedgan.federation.checkpoint import save_checkpoint
 from fedgan.federation.combinations import check_warm_start
 from fedgan.federation.forecast import forecast
@@ -200,6 +200,14 @@ def test_a_run_resumed_anywhere_is_the_uninterrupted_one(
             run(config, tmp_path / "broken")
     run(config, tmp_path / "broken", resume=True)
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+
+
+def test_a_run_begun_with_one_release_does_not_ask_for_more(tiny_config: MakeConfig, run: Run, tmp_path: Path) -> None:
+    """As one of a version that wrote 5 stages for every warm start: what was paid for would be asked for again."""
+    one, more = (tiny_config(*STAGES, f"training.warm_start_stages={stages}", NO_LEVEL) for stages in (1, 5))
+    run(one, tmp_path / "run")
+    with pytest.raises(IntegrityError, match=r"had one release: give training\.warm_start_stages = 0 or 1"):
+        run(more, tmp_path / "run", resume=True)
 
 
 @pytest.mark.privacy

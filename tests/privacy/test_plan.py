@@ -215,6 +215,7 @@ def test_room_for_an_evaluation_is_left(change: dict[str, Any]) -> None:
     [
         ({"evaluation_epsilon": 10.0}, r"privacy\.evaluation_epsilon = 10\.0 .* below privacy\.epsilon"),
         ({"evaluation_epsilon": -1.0}, r"privacy\.evaluation_epsilon"),
+        ({"evaluation_epsilon": 9.5}, r"privacy\.evaluation_epsilon = 9\.5 .* a smaller privacy\.warm_start_share"),
         ({"evaluation_epsilon": 1.0, "level": "client"}, r"privacy\.evaluation_epsilon = 1\.0 .*: give 0"),
     ],
 )

@@ -86,7 +86,8 @@ def clipped_gradient_sum(
         compute = in_microbatches(compute, microbatch)
     refuse_mixing(module)
     with full_precision():
-        without_rule(module, inputs, trainable(module))  # refuses what mixes samples in its forward pass
+        differentiating = isinstance(module, Differentiating)
+        without_rule(module, inputs, trainable(module), differentiating=differentiating)  # refuses what mixes samples
     if inputs[0].shape[0] == 0:
         return _empty(module, inputs[0].device)
     with full_precision():

@@ -8,6 +8,7 @@ samples along another dimension than the first, which shows only by its size.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from functools import cache
 
 import torch
@@ -27,13 +28,16 @@ _FOUND: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 """By first trainable parameter and type of module, as critics are wrapped anew in each step."""
 
 
-def without_rule(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter]) -> str:
+def without_rule(
+    module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter], *, differentiating: bool = False
+) -> str:
     """Return a parameter that is used otherwise than by functions with a rule on rows along dimension 0, or "".
 
     Args:
         module: in training mode; its buffers and the global random state are left as they were.
         inputs: what it will be called with; only shapes, types and devices are looked at.
         parameters: its trainable parameters by name.
+        differentiating: its forward pass differentiates itself, so no rule is looked for; it may still not mix rows.
 
     Raises:
         UsageError: the output of one row depends on another row.
@@ -42,21 +46,23 @@ def without_rule(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict
         return ""
     found: dict[type[nn.Module], str] = _FOUND.setdefault(next(iter(parameters.values())), {})
     if type(module) not in found:
-        found[type(module)] = _tried(module, inputs, parameters)
+        found[type(module)] = _tried(module, inputs, parameters, differentiating)
     return found[type(module)]
 
 
-def _tried(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter]) -> str:
+def _tried(
+    module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, nn.Parameter], differentiating: bool
+) -> str:
     devices = {part.device for part in inputs if part.device.type == "cuda"}
     others: set[int] = set()
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         for rows in _ROWS:
             made_up = tuple(_made_up(part, rows) for part in inputs)
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             recorder = Recorder(made_up, parameters)
             try:
-                with recorder:
+                with nullcontext() if differentiating else recorder:
                     output = functional_call(module, buffers, tuple(part.clone() for part in made_up))
                 _refuse_dependence(module, output, made_up)
             except UsageError:
@@ -64,7 +70,7 @@ def _tried(module: nn.Module, inputs: tuple[Tensor, ...], parameters: dict[str, 
             except Exception as error:  # whatever a forward pass may raise on rows that are not its own
                 _warn_once(type(module).__name__, f"{type(error).__name__}: {error}")
                 return ""
-            others |= recorder.used_otherwise(output)
+            others |= set() if differentiating else recorder.used_otherwise(output)
     return next((name for name, parameter in parameters.items() if id(parameter) in others), "")
 
 
@@ -80,7 +86,7 @@ def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, 
     if not parts or not output.requires_grad:
         return
     slopes = torch.autograd.grad(output[0].float().sum(), parts, retain_graph=True, allow_unused=True)
-    if any(slope is not None and bool((slope[1:] != 0).any()) for slope in slopes):
+    if any(slope is not None and bool(((slope[1:] != 0) & slope[1:].isfinite()).any()) for slope in slopes):
         raise UsageError(
             f"the forward pass of {type(module).__name__} mixes the samples of a batch (the output of one depends on "
             "another), so no sample's influence can be bounded: leave such statistics out of the model (model.name)"

@@ -182,7 +182,7 @@ MUTANTS = (
         name="mixing-forward-pass-taken",
         breaks="a model that mixes samples by a function, in no layer of its own, is refused",
         file="fedgan/privacy/clipping/engine.py",
-        before="        without_rule(module, inputs, trainable(module))  # ",
+        before="        without_rule(module, inputs, trainable(module), differentiating=differentiating)  # ",
         after="        pass  # ",
         killed_by=(
             "tests/privacy/clipping/test_probe.py::test_a_forward_pass_that_mixes_samples_is_refused[deviation-book_keeping]",

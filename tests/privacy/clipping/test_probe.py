@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import batch_norm
 from torch.nn.utils.parametrizations import spectral_norm
 
 from fedgan.errors import UsageError
-from fedgan.privacy.clipping import clipped_gradient_sum
+from fedgan.privacy.clipping import Differentiating, clipped_gradient_sum
 from fedgan.privacy.clipping.probe import without_rule
 
 pytestmark = pytest.mark.privacy
@@ -109,3 +110,28 @@ def test_a_module_that_takes_no_made_up_rows_is_named(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         clipped(Picky(6, 1), torch.rand(5, 6), "book_keeping")
     assert "Picky could not be tried on made-up rows (ValueError: five rows, please)" in caplog.text
+
+
+@pytest.mark.parametrize("statistics", [ranked, None])
+def test_a_module_that_differentiates_is_tried_too(
+    statistics: Callable[[Tensor], Tensor] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Steep(Differentiating):
+        """Puts out how steep the logit of a row is; its labels are integers, as those of a critic."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.labels = Mixing(statistics or (lambda features: features)), nn.Embedding(2, 1)
+
+        def forward(self, rows: Tensor, labels: Tensor) -> Tensor:
+            slopes = torch.func.grad(lambda images: (self.inner(images) * self.labels(labels)[:, 0]).square().sum())
+            return slopes(rows).square().sum(dim=1)
+
+    call = partial(clipped_gradient_sum, Steep(), (torch.rand(4, 6), torch.zeros(4, dtype=torch.int64)), squares)
+    with caplog.at_level(logging.WARNING):
+        if statistics:
+            with pytest.raises(UsageError, match="Steep mixes the samples of a batch"):
+                call(max_norm=1.0)
+        else:
+            assert len(call(max_norm=1.0)[1]) == 4
+    assert "made-up rows" not in caplog.text
