@@ -48,15 +48,25 @@ def test_every_attack_sees_its_canaries(audit: Callable, algorithm: str, steps: 
     assert np.array_equal(evidence[0].included, watch.canaries.coins(watch.canaries.gradient))
 
 
-@pytest.mark.parametrize(("algorithm", "steps"), [("fedgan", 2), ("fedsgd", 1)])
-def test_an_auxiliary_classifier_hides_no_canary_and_makes_none(audit: Callable, algorithm: str, steps: int) -> None:
-    """Labels decide nothing about a gradient canary but that its row is one; input canaries are scored by logits."""
-    settings = (f"federation.algorithm='{algorithm}'", f"federation.local_steps={steps}")
-    _, evidence = audit("loss.auxiliary_weight=1", "privacy.epsilon=50", *settings)
+@pytest.mark.parametrize(("algorithm", "rounds", "steps"), [("fedgan", 3, 2), ("fedsgd", 12, 1)])
+def test_an_auxiliary_classifier_hides_no_canary_and_makes_none(
+    audit: Callable, algorithm: str, rounds: int, steps: int
+) -> None:
+    """Labels decide nothing about a gradient canary but that its row is one; input canaries are scored by logits.
+
+    The noise is of the operating system, so the difference of means is random: in 16 and 20 runs it was 3.4 to 8
+    standard errors of itself. The test fails by chance below 2: one run in a thousand or fewer.
+    """
+    settings = (f"federation.rounds={rounds}", f"federation.local_steps={steps}", "training.batch_size=80")
+    _, evidence = audit(
+        "loss.auxiliary_weight=1", "privacy.epsilon=200", f"federation.algorithm='{algorithm}'", *settings
+    )
     assert [len(one.scores) for one in evidence] == [60, 12, 20, 20]
     assert all(np.isfinite(one.scores).all() and np.ptp(one.scores) > 0 for one in evidence)
     scores, included = evidence[0].scores, evidence[0].included
-    assert scores[included].mean() > scores[~included].mean()
+    kinds = (scores[included], scores[~included])
+    error = np.sqrt(sum(kind.var() / len(kind) for kind in kinds))
+    assert kinds[0].mean() - kinds[1].mean() > 2 * error
 
 
 def test_claims_are_the_ledgers_and_gradient_canaries_are_in_no_warm_start(audit: Callable, tmp_path: Path) -> None:
