@@ -25,4 +25,22 @@ _WARM_START = Row(
     data=".",
     gpu=True,
 )
-TABLE = Table("gpu", (_WARM_START, *_ROUNDS))
+_MIXTURE = Row(
+    name="fashion_mnist-gpu-mixture-eps10",
+    title="Fashion-MNIST, 1 client, epsilon 10, the mixture of the tables above and as many steps of a perceptron",
+    config="fashion_mnist_gpu.toml",
+    settings=(
+        *SETTINGS["central"][1],
+        "privacy.epsilon=10",
+        "model.name=mixture",
+        "model.latent_dim=17",
+        "model.width=15",
+        "training.warm_start=mixture",
+        "training.warm_start_refinement=true",
+        "training.warm_start_steps=600",
+        "training.warm_start_batch_size=250",
+    ),
+    data=".",
+    gpu=True,
+)
+TABLE = Table("gpu", (_WARM_START, _MIXTURE, *_ROUNDS))
