@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from fedgan.errors import UsageError
+from fedgan.privacy.clipping.equal_sizes import in_equal_sizes
 from fedgan.privacy.clipping.full_precision import full_precision
 from fedgan.privacy.clipping.microbatches import in_microbatches
 from fedgan.privacy.clipping.probe import without_rule
@@ -82,6 +83,8 @@ def clipped_gradient_sum(
     if torch.is_autocast_enabled(inputs[0].device.type):
         raise ValueError("per-sample gradients are not taken under autocast: turn it on inside the module's forward")
     compute = ENGINES[engine]
+    if inputs[0].is_cuda:
+        compute = in_equal_sizes(compute)
     if microbatch is not None:
         compute = in_microbatches(compute, microbatch)
     refuse_mixing(module)

@@ -46,6 +46,14 @@ MUTANTS = (
         killed_by=(f"{_TESTS}::test_one_sample_changes_the_sum_by_at_most_the_clip[book_keeping]",),
     ),
     Mutant(
+        name="padding-counted",
+        breaks="rows that are added so that batches have few sizes are in no sum",
+        file="fedgan/privacy/clipping/equal_sizes.py",
+        before="losses.new_zeros(more)",
+        after="losses[-1:].expand(more)",
+        killed_by=("tests/privacy/clipping/test_equal_sizes.py::test_added_rows_change_nothing[book_keeping-33]",),
+    ),
+    Mutant(
         name="rounded-operands",
         breaks="norms and sums are computed in float32 whatever torch is allowed to round",
         file="fedgan/privacy/clipping/full_precision.py",

@@ -157,6 +157,15 @@ def clip(gradients: dict[str, Tensor], norms: Tensor, max_norm: float) -> dict[s
     return {name: torch.tensordot(factors, gradient, dims=1) for name, gradient in gradients.items()}
 
 
+FUSED_WEIGHT_NORM = 1e-7
+"""What torch's kernel for weight norm on a GPU is good to: it takes the root in float32 even of float64 numbers."""
+
+
+def has_weight_norm(module: nn.Module) -> bool:
+    """Return whether any weight of `module` is divided by its norm."""
+    return any(name.endswith("weight.original0") for name, _ in module.named_parameters())
+
+
 def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Return the L2 distance over all parameters, relative to the expected length."""
     assert list(found) == list(expected)
@@ -192,9 +201,10 @@ def test_equals_a_loop_over_single_samples(
             for name, value in WAYS[way].items():
                 patch.setattr(correlation, name, value)
             sums, found = clipped_gradient_sum(module, inputs, loss, max_norm=max_norm, engine="book_keeping")
-        assert relative_error(sums, clip(gradients, norms, max_norm)) <= tolerance
+        limit = max(tolerance, FUSED_WEIGHT_NORM) if device == "cuda" and has_weight_norm(module) else tolerance
+        assert relative_error(sums, clip(gradients, norms, max_norm)) <= limit
         if size:
-            assert float((found.cpu().double() / norms - 1).abs().max()) <= tolerance
+            assert float((found.cpu().double() / norms - 1).abs().max()) <= limit
 
     check()
     assert not caplog.records  # nothing was left to torch.func
