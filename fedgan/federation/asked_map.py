@@ -11,13 +11,13 @@ from fedgan.federation.checks import arrays_fault
 from fedgan.federation.requests import EmbedRequest, Refusal
 from fedgan.models import ImageShape
 from fedgan.training.warm_start import (
-    FAMILIES,
     LEARNED,
     Cells,
     ClassFeatures,
     LearnedMap,
     LocalMoments,
     learned_shapes,
+    map_of,
 )
 
 _MOST_CELLS = 4096
@@ -26,7 +26,7 @@ _MOST_NUMBERS = 2**25  # of a sum: 256 MiB in float64
 
 def asked_features(request: EmbedRequest, image_shape: ImageShape) -> ClassFeatures:
     """Return the map that a request of order 0 asks for, of features that are not learned."""
-    return FAMILIES[request.family](image_shape, features=request.features, seed=request.feature_seed)
+    return map_of(request.family, image_shape, features=request.features, seed=request.feature_seed)
 
 
 def asked_map(request: EmbedRequest, image_shape: ImageShape, num_classes: int) -> ClassFeatures | LocalMoments:

@@ -13,7 +13,7 @@ from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.gan import Gan, build_gan
 from fedgan.training.local import Optimisation
 from fedgan.training.perturbation import Perturbation
-from fedgan.training.warm_start import FAMILIES
+from fedgan.training.warm_start import map_of
 
 _STEPS_WORTH = 4
 """Steps whose generated rows go out in a round by default: more changed no score on digits, fewer began to."""
@@ -112,8 +112,11 @@ def fitted_family(config: Config) -> str:
 def training_of(config: Config, image_shape: tuple[int, int, int], num_classes: int) -> LocalTraining:
     """Return how every site of `config` trains."""
     gan = gan_of(config, image_shape, num_classes)
-    features = FAMILIES[config.training.warm_start_family](
-        image_shape, features=config.training.warm_start_features, seed=derive_seed(config.seed, "features")
+    features = map_of(
+        config.training.warm_start_family,
+        image_shape,
+        features=config.training.warm_start_features,
+        seed=derive_seed(config.seed, "features"),
     )
     return LocalTraining(
         algorithm=ALGORITHMS[config.federation.algorithm],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedgan.config import Config
 from fedgan.data import SKEWS
-from fedgan.errors import UsageError, bad_value, unknown_name
+from fedgan.errors import UsageError, bad_value
 from fedgan.evaluation import choose_metrics
 from fedgan.federation.aggregation import AGGREGATIONS
 from fedgan.federation.algorithms import ALGORITHMS
@@ -19,7 +19,7 @@ from fedgan.losses import LOSSES, PENALTIES
 from fedgan.privacy.clipping import ENGINES
 from fedgan.training.augmentation import choose_augmentations
 from fedgan.training.critic import check_clipping_engine
-from fedgan.training.warm_start import FAMILIES
+from fedgan.training.warm_start import check_families
 
 
 def check_names(config: Config) -> None:
@@ -31,12 +31,11 @@ def check_names(config: Config) -> None:
         (SERVER_OPTIMIZERS, config.federation.server_optimizer),
         (LOSSES, config.loss.name),
         (PENALTIES, config.loss.penalty),
-        (FAMILIES, config.training.warm_start_family),
         (ENGINES, config.privacy.clipping_engine),
     ):
         registry[name]
-    if (family := config.training.warm_start_refinement_family) not in FAMILIES.names():
-        raise unknown_name("training.warm_start_refinement_family", family, FAMILIES.names())
+    check_families(config.training.warm_start_family)
+    check_families(config.training.warm_start_refinement_family, "training.warm_start_refinement_family")
     check_public_data(config)
     choose_metrics(config.evaluation.metrics, inception_weights(config))
     if config.privacy.level != "none":

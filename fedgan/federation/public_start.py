@@ -13,7 +13,7 @@ from fedgan.errors import UsageError, bad_value, unknown_name
 from fedgan.models import ImageShape
 from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import FAMILIES, EmbeddingTarget, embed, fit_generator
+from fedgan.training.warm_start import EmbeddingTarget, embed, fit_generator, map_of
 
 _FILES_OF_ONES_OWN = ("image_folder", "npz")
 """Sources that are whatever lies at their root; any other name is one data set, wherever it lies."""
@@ -56,7 +56,7 @@ def pretrain(gan: Gan, config: Config) -> None:
     classes = int(gan.generator.num_classes)  # type: ignore[arg-type]
     shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
     images = _images(config, shape)
-    feature_map = FAMILIES[training.warm_start_family](shape, features=training.warm_start_features, seed=config.seed)
+    feature_map = map_of(training.warm_start_family, shape, features=training.warm_start_features, seed=config.seed)
     feature_map = feature_map.to(gan.device)
     mean = embed(images, feature_map) / len(images)  # (1, dimension)
     target = EmbeddingTarget(mean.float().repeat(classes, 1), torch.full((classes,), float(len(images))), 0.0)

@@ -10,7 +10,7 @@ from fedgan.training.warm_start.learning import LearnedStages
 from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
 from fedgan.training.warm_start.moments import Cells, LocalMoments
 from fedgan.training.warm_start.refinement import begin_refinement_by
-from fedgan.training.warm_start.registry import FAMILIES
+from fedgan.training.warm_start.registry import FAMILIES, check_families, map_of
 from fedgan.training.warm_start.rows import ClassFeatures
 from fedgan.training.warm_start.stages import embedding_shares, stage_shares
 
@@ -28,12 +28,14 @@ __all__ = [
     "LocalMoments",
     "MixtureFit",
     "begin_refinement_by",
+    "check_families",
     "embed",
     "embedding_loss",
     "embedding_shares",
     "estimate_target",
     "fit_generator",
     "learned_shapes",
+    "map_of",
     "most_numbers",
     "stage_shares",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
 from fedgan.models import ImageShape
-from fedgan.models.cosines import orthonormal_cosines
+from fedgan.training.warm_start.noise_images import noise_images
 from fedgan.training.warm_start.rows import ClassFeatures, as_pixels, counted
 
 _FILTERS = (24, 48)
@@ -58,7 +58,7 @@ class ConvolutionMap(ClassFeatures):
         second = torch.randn(_FILTERS[1], _FILTERS[0], 3, 3, generator=rng) * sqrt(2 / (9 * _FILTERS[0]))
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
-        examples = self._responses(_noise_images(image_shape, _EXAMPLES, rng))
+        examples = self._responses(noise_images(image_shape, _EXAMPLES, rng))
         self.dimension = 1 + examples.shape[1]
         centre = examples.mean(0)
         self.register_buffer("centre", centre, persistent=False)
@@ -79,13 +79,3 @@ class ConvolutionMap(ClassFeatures):
             for layer, grid in zip((fine, coarse), _GRIDS, strict=True)
         ]
         return torch.cat(pooled, dim=1)
-
-
-def _noise_images(image_shape: ImageShape, count: int, rng: torch.Generator) -> Tensor:
-    """Return images (count, C, H, W) of noise whose spectrum falls off as that of photographs does."""
-    channels, height, width = image_shape
-    squares = torch.arange(height)[:, None] ** 2 + torch.arange(width) ** 2
-    scale = sqrt(height * width) / 2 / (1.0 + squares / 4.0)
-    spectrum = torch.randn(count, channels, height, width, generator=rng) * scale
-    rows, columns = (orthonormal_cosines(side, side).float() for side in (height, width))
-    return (rows.t() @ spectrum @ columns).tanh()

@@ -37,6 +37,8 @@ class FeatureMap(ClassFeatures):
         features: number of Fourier coordinates, even and at least 6.
         seed: draws frequencies and windows. It is public: every client and the server build the same map from it.
         divisors: of the image's sides, which make those of the windows; 1 for the whole image.
+        bandwidths: of the kernels, over the root of a window's pixels; the frequencies of each scale are shared out
+            equally over them.
 
     Attributes:
         dimension: length of a row, features + 1; the constant coordinate is the first.
@@ -49,7 +51,13 @@ class FeatureMap(ClassFeatures):
     scale: float
 
     def __init__(
-        self, image_shape: ImageShape, *, features: int, seed: int, divisors: tuple[int, ...] = _DIVISORS
+        self,
+        image_shape: ImageShape,
+        *,
+        features: int,
+        seed: int,
+        divisors: tuple[int, ...] = _DIVISORS,
+        bandwidths: tuple[float, ...] = (BANDWIDTH,),
     ) -> None:
         super().__init__()
         if features < 6 or features % 2:
@@ -58,7 +66,8 @@ class FeatureMap(ClassFeatures):
         self.dimension = features + 1
         self.scale = sqrt((1 - self.count_weight**2) / (features // 2))
         rng = torch.Generator().manual_seed(seed)
-        self.register_buffer("weights", _frequencies(image_shape, features // 2, divisors, rng), persistent=False)
+        weights = _frequencies(image_shape, features // 2, divisors, bandwidths, rng)
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the rows (N, dimension) of `images` (N, C, H, W); differentiable."""
@@ -71,7 +80,9 @@ class FeatureMap(ClassFeatures):
         return scaled
 
 
-def _frequencies(image_shape: ImageShape, count: int, wanted: tuple[int, ...], rng: torch.Generator) -> Tensor:
+def _frequencies(
+    image_shape: ImageShape, count: int, wanted: tuple[int, ...], bandwidths: tuple[float, ...], rng: torch.Generator
+) -> Tensor:
     """Return `count` frequency vectors (count, C * H * W), zero outside their windows."""
     channels, height, width = image_shape
     divisors = [divisor for divisor in wanted if divisor == 1 or min(height, width) // divisor >= _SMALLEST_WINDOW]
@@ -81,7 +92,7 @@ def _frequencies(image_shape: ImageShape, count: int, wanted: tuple[int, ...], r
         rows, columns = height // divisor, width // divisor
         top = int(torch.randint(height - rows + 1, (), generator=rng))
         left = int(torch.randint(width - columns + 1, (), generator=rng))
-        bandwidth = BANDWIDTH * sqrt(channels * rows * columns)
+        bandwidth = bandwidths[index // len(divisors) % len(bandwidths)] * sqrt(channels * rows * columns)
         window = torch.randn(channels, rows, columns, generator=rng) / bandwidth
         weights[index, :, top : top + rows, left : left + columns] = window
     return weights.flatten(1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fedgan.errors import bad_value, unknown_name
 from fedgan.models import ImageShape
 from fedgan.registry import Registry
+from fedgan.training.warm_start.combined import CombinedMap
 from fedgan.training.warm_start.rows import ClassFeatures
 
 
@@ -22,3 +24,24 @@ class FeatureFamily(Protocol):
 
 
 FAMILIES: Registry[FeatureFamily] = Registry("training.warm_start_family", "fedgan.training.warm_start.families")
+
+
+def check_families(names: str, key: str = "training.warm_start_family") -> None:
+    """Raise UsageError naming `key` unless `names` are names of families, joined by commas, none of them twice."""
+    parts = names.split(",")
+    for name in parts:
+        if name not in FAMILIES.names():
+            raise unknown_name(key, name, FAMILIES.names())
+    if len(set(parts)) < len(parts):
+        raise bad_value(key, names, "each family once")
+
+
+def map_of(names: str, image_shape: ImageShape, *, features: int, seed: int) -> ClassFeatures:
+    """Return the map of the family `names`, or of several, joined by commas, of `features` dimensions each.
+
+    Raises:
+        UsageError: a family is unknown or named twice, or has no map of as many dimensions.
+    """
+    check_families(names)
+    maps = [FAMILIES[name](image_shape, features=features, seed=seed) for name in names.split(",")]
+    return maps[0] if len(maps) == 1 else CombinedMap(maps)

@@ -73,6 +73,26 @@ TABLE = Table(
             "training.warm_start_family=convolutions",
         ),
         _row(
+            "bandwidths",
+            "the MLP, features of whole images, three bandwidths",
+            *_ALONE,
+            "training.warm_start_family=bandwidths",
+        ),
+        _row("wavelets", "the MLP, features of wavelet scattering", *_ALONE, "training.warm_start_family=wavelets"),
+        _row("patch-moments", "the MLP, moments of patches", *_ALONE, "training.warm_start_family=patch_moments"),
+        _row(
+            "windows-wavelets",
+            "the MLP, images, windows and wavelets in one release",
+            *_ALONE,
+            "training.warm_start_family=windows,wavelets",
+        ),
+        _row(
+            "windows-patches",
+            "the MLP, images, windows and moments of patches in one release",
+            *_ALONE,
+            "training.warm_start_family=windows,patch_moments",
+        ),
+        _row(
             "learned-features",
             "the MLP, features of whole images, then features learned on its images",
             *_ALONE,

@@ -6,20 +6,22 @@ import pytest
 import torch
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.training.warm_start import FAMILIES, FeatureMap, embed
+from fedgan.errors import UsageError
+from fedgan.training.warm_start import FAMILIES, FeatureMap, embed, map_of
 
 FAMILY_NAMES = FAMILIES.names()
+COMBINED = ["windows,wavelets", "patch_moments,convolutions,fourier"]
 
 
 def test_the_families() -> None:
-    assert FAMILY_NAMES == ["convolutions", "fourier", "windows"]
+    assert FAMILY_NAMES == ["bandwidths", "convolutions", "fourier", "patch_moments", "wavelets", "windows"]
 
 
 @pytest.mark.privacy
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (1, 28, 28)])
+@pytest.mark.parametrize("name", [*FAMILY_NAMES, *COMBINED])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (1, 28, 28), (2, 3, 2)])
 def test_one_record_moves_a_sum_by_at_most_1(name: str, shape: tuple[int, int, int]) -> None:
-    feature_map = FAMILIES[name](shape, features=60, seed=5)
+    feature_map = map_of(name, shape, features=60, seed=5)
     images = torch.rand(40, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     images[0], images[1], images[2], images[3] = float("nan"), float("inf"), -1e30, 1.0
     rows = feature_map(images)
@@ -33,13 +35,15 @@ def test_one_record_moves_a_sum_by_at_most_1(name: str, shape: tuple[int, int, i
 
 
 @pytest.mark.privacy
-@pytest.mark.parametrize("name", FAMILY_NAMES)
+@pytest.mark.parametrize("name", [*FAMILY_NAMES, *COMBINED])
 def test_a_map_is_made_of_its_arguments_alone(name: str) -> None:
     images = torch.rand(5, 1, 8, 8)
-    first, other = (FAMILIES[name]((1, 8, 8), features=60, seed=seed)(images) for seed in (5, 6))
+    state = torch.get_rng_state()
+    first, other = (map_of(name, (1, 8, 8), features=60, seed=seed)(images) for seed in (5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    assert torch.equal(FAMILIES[name]((1, 8, 8), features=60, seed=5)(images), first)
-    assert not torch.allclose(other, first)
+    assert torch.equal(map_of(name, (1, 8, 8), features=60, seed=5)(images), first)
+    assert torch.allclose(other, first) == (name == "patch_moments")  # in which nothing is drawn
 
 
 def test_whole_images_have_no_windows() -> None:
@@ -48,3 +52,26 @@ def test_whole_images_have_no_windows() -> None:
     assert isinstance(windows, FeatureMap)
     assert (whole.weights != 0).all()
     assert (windows.weights == 0).any()
+
+
+def test_bandwidths_are_shared_out_equally() -> None:
+    weights = FAMILIES["bandwidths"]((1, 28, 28), features=600, seed=0).weights
+    spreads = [float(weights[start::3].std()) for start in range(3)]
+    assert spreads == pytest.approx([1 / (width * 28) for width in (0.2, 0.4, 0.8)], rel=0.02)
+
+
+def test_a_combination_holds_an_equal_part_of_each_family() -> None:
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    first, second = (FAMILIES[name]((1, 8, 8), features=60, seed=5)(images) for name in ("windows", "wavelets"))
+    rows = map_of("windows,wavelets", (1, 8, 8), features=60, seed=5)(images)
+    assert torch.allclose(rows[:, 0], first[:, 0])
+    assert torch.equal(rows[:, 1:], torch.cat([first[:, 1:], second[:, 1:]], dim=1) / 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [("", "''"), ("windows,", "''"), ("windows,patches", "patches"), ("windows,windows", "each family once")],
+)
+def test_a_combination_of_what_is_no_family_or_of_one_twice_is_refused(names: str, said: str) -> None:
+    with pytest.raises(UsageError, match=rf"training\.warm_start_family.*{said}"):
+        map_of(names, (1, 8, 8), features=60, seed=5)
