@@ -117,13 +117,14 @@ class Training(Table):
     warm_start_refinement: bool = False
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
     warm_start_refinement_family: Text = "convolutions"
-    """Features of that release, a name in the registry of feature families: "convolutions" teach convolutions laid over
-    the mixture; others, with 0.55 of the precision, teach its means and factors too (for small budgets)."""
+    """Features of that release, names as in `warm_start_family`: "convolutions" teach convolutions laid over the
+    mixture; others, with 0.55 of the precision, teach its means and factors too (for small budgets)."""
     warm_start_shading: NotNegative = 0.25
     """Of "mixture": size of the random smooth shading over its images, the deviation of brightness's logarithm: more of
     it makes up for a spread that noise hides (small budgets), and moves the images away from real ones."""
     warm_start_family: Text = "windows"
-    """Features of the mean embedding: a name in the registry of feature families."""
+    """Features of the mean embedding: names in the registry of feature families, joined by commas; several share each
+    record's row equally, in one release."""
     warm_start_features: PositiveCount = 2100
     """Dimension of the features, where the family has maps of several."""
     warm_start_steps: PositiveCount = 1500
