@@ -26,13 +26,7 @@ _GRID = 2.0**-20  # spacing of released numbers, in units of the power of two at
 
 
 class NoiseSource(Protocol):
-    """Where a private computation takes its randomness from.
-
-    Attributes:
-        secure: whether the stream is unpredictable, as a privacy guarantee requires.
-    """
-
-    secure: bool
+    """Where a private computation takes its randomness from; a guarantee requires that nobody can predict it."""
 
     def normal(self, shape: tuple[int, ...], std: float) -> Tensor:
         """Return independent N(0, std^2) draws: float64 on the CPU, of `shape`."""
@@ -50,8 +44,6 @@ class SecureNoise:
     wider than the grid of `add_noise`, and nothing beyond 8.6; here the largest normal is sqrt(2 * 128 ln 2) = 13.3.
     A forked child rekeys itself, since parent and child would otherwise draw the same noise.
     """
-
-    secure = True
 
     def __init__(self) -> None:
         self._rekey()
@@ -89,8 +81,6 @@ class SecureNoise:
 
 class SeededNoise:
     """Reproducible noise, for tests and for `privacy.level = "none"` only: who knows the seed knows the noise."""
-
-    secure = False
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -113,7 +114,7 @@ def _measure(case: str, device: str, threads: int, turns: int, memory: dict[str,
         torch.set_num_threads(threads)
     module, inputs = prepare(_case(case), _case(case).rows, torch.device(device))
     kinds = STEPS if threads else (*STEPS, ROUNDED)
-    steps = {step: partial(_step, step, module, inputs) for step in kinds}
+    steps = {step: partial(_next_step, step, module, _case(case).batches(inputs)) for step in kinds}
     times = take_turns(steps, turns, torch.device(device))
     return Result(
         case=case,
@@ -127,6 +128,10 @@ def _measure(case: str, device: str, threads: int, turns: int, memory: dict[str,
         opacus_memory_over_plain=memory["opacus"] / memory["plain"],
         private_over_rounded=None if threads else paired_ratio(times["book_keeping"], times[ROUNDED]),
     )
+
+
+def _next_step(step: str, module: nn.Module, batches: Iterator[tuple[Tensor, ...]]) -> None:
+    _step(step, module, next(batches))
 
 
 def _step(step: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

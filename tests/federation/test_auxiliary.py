@@ -52,8 +52,6 @@ Run = Callable[..., Outcome]
 class Silent:
     """No noise, and coins that draw every record."""
 
-    secure = False
-
     def normal(self, shape: tuple[int, ...], std: float) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64)
 

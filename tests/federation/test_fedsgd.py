@@ -55,8 +55,6 @@ Run = Callable[..., Outcome]
 class Coins:
     """Noise that is zero, and coins of a seeded stream a client: the same for a federation and a central loop."""
 
-    secure = False
-
     def __init__(self, client: int) -> None:
         self._rng = np.random.default_rng((4, client))
 

@@ -293,8 +293,6 @@ def test_the_embedding_carries_the_charged_noise(make_vault: MakeVault, records:
 class Recording:
     """A source of noise that notes what it was asked for."""
 
-    secure = False
-
     def __init__(self) -> None:
         self.stds: list[float] = []
         self.sizes: list[int] = []
@@ -384,8 +382,6 @@ def test_without_a_level_batches_have_the_stated_size(
 
 def test_an_empty_batch_is_a_step(make_vault: MakeVault, request_of: Callable[..., TrainRequest]) -> None:
     class NothingDrawn:
-        secure = False
-
         def normal(self, shape: tuple[int, ...], std: float) -> Tensor:
             return torch.full(shape, std)
 
@@ -399,8 +395,6 @@ def test_an_empty_batch_is_a_step(make_vault: MakeVault, request_of: Callable[..
 
 class Scripted:
     """A source of noise whose coins all show the same number at a time, the next of `chances`."""
-
-    secure = False
 
     def __init__(self, *chances: float) -> None:
         self._chances = cycle(chances)

@@ -138,8 +138,6 @@ def test_radii_have_full_precision_far_into_the_tail(high: int, low: int, length
 class Nothing:
     """Noise that is always zero."""
 
-    secure = False
-
     def normal(self, shape: tuple[int, ...], std: float) -> torch.Tensor:
         return torch.zeros(shape, dtype=torch.float64)
 

@@ -73,8 +73,6 @@ def test_canaries_are_sampled_at_the_plans_rate_where_they_are_in_and_never_wher
     """Noise is subtracted by planting none; bounds at 5.5 standard errors of 20 x 1,000 coins."""
 
     class Silent:
-        secure = True
-
         def __init__(self) -> None:
             self._rng = np.random.default_rng(6)
 

@@ -29,8 +29,6 @@ MakeGan = Callable[..., Gan]
 class Silence:
     """Noise that is always zero, and notes the deviations it was asked for."""
 
-    secure = False
-
     def __init__(self) -> None:
         self.stds: list[float] = []
 
