@@ -152,7 +152,8 @@ class Federation(Table):
     """Who trains what, and for how long."""
 
     algorithm: Text = "fedgan"
-    rounds: Count = 10
+    rounds: Count = 0
+    """Adversarial rounds after the warm start; none by default, as at equal epsilon the warm start alone did better."""
     local_steps: PositiveCount = 20
     """Discriminator steps a client takes in a round; 1 with "fedsgd"."""
     fraction: Fraction = 1.0
