@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fedgan.federation.algorithms import Algorithm, ServerRound
-from fedgan.federation.arrays import networks_of
+from fedgan.federation.algorithms import Algorithm
 from fedgan.federation.compression import Compression
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.inspection import Inspector
-from fedgan.federation.reports import RoundReport, progress_of, report_of
-from fedgan.federation.requests import GENERATED, TARGET, EmbedRequest, Release, TrainRequest
+from fedgan.federation.reports import RoundReport, report_of
+from fedgan.federation.requests import EmbedRequest, Release, TrainRequest
+from fedgan.federation.round_terms import RoundTerms
 from fedgan.federation.server_steps import ServerStep
 from fedgan.federation.warm_start_state import beginning_of
 from fedgan.losses import GanLoss
@@ -21,15 +21,8 @@ from fedgan.training.augmentation_chance import ALWAYS, AugmentationChance
 from fedgan.training.early_stopping import EarlyStopping
 from fedgan.training.gan import Gan
 from fedgan.training.ladder import Ladder
-from fedgan.training.local import GeneratorProgress, Optimisation, generator_steps_due
-from fedgan.training.steps import Anchor
-from fedgan.training.stored import generate_stock
-from fedgan.training.streams import stream
-from fedgan.training.warm_start import (
-    ClassFeatures,
-    EmbeddingTarget,
-    embedding_loss,
-)
+from fedgan.training.local import Optimisation
+from fedgan.training.warm_start import ClassFeatures, EmbeddingTarget
 
 
 class Server:
@@ -97,19 +90,21 @@ class Server:
         self.beginning = beginning_of(
             warm_start, gan, seed, compression=compression, noise=noise, held_back=early_stopping is not None
         )
-        self._algorithm = algorithm
-        self._optimisation = optimisation
-        self._loss = loss
-        self._local_steps = local_steps
         self.minimum_clients = max(minimum_clients, step.least)
         self.inspector = inspector or Inspector()
         self.early_stopping = early_stopping
-        self._anchor_weight = anchor_weight
-        self._ema_decay = ema_decay
-        self._seed = seed
-        self._everybody = everybody
-        self._compression = compression
-        self._generated_images = generated_images
+        self._terms = RoundTerms(
+            algorithm=algorithm,
+            optimisation=optimisation,
+            loss=loss,
+            local_steps=local_steps,
+            anchor_weight=anchor_weight,
+            ema_decay=ema_decay,
+            seed=seed,
+            everybody=everybody,
+            compression=compression,
+            generated_images=generated_images,
+        )
 
     # Warm start
 
@@ -140,7 +135,7 @@ class Server:
     def embed_request(self) -> EmbedRequest:
         """Return the next request of the warm start, the same for every client."""
         request = self.beginning.request(self.run)
-        return replace(request, everybody=self._everybody, compression=self._compression)
+        return replace(request, everybody=self._terms.everybody, compression=self._terms.compression)
 
     def embedding_shape(self) -> tuple[int, int]:
         """Return the cells (classes, where there are none within them) and the numbers of each in an embedding."""
@@ -149,18 +144,7 @@ class Server:
     def absorb_embeddings(
         self, releases: Sequence[Release], *, refused: dict[str, str], records: dict[str, int]
     ) -> RoundReport:
-        """Add clients' embeddings to the sum so far.
-
-        It may be called for one group of clients after another, so that the embeddings of all need not be held at once.
-
-        Args:
-            releases: in any order; a faulty one is left out and named in the report.
-            refused: clients that sent none, and why.
-            records: public number of records by client.
-
-        Returns:
-            The report of all groups so far.
-        """
+        """Add clients' embeddings to the sum so far and return the report of all groups; see `Beginning.absorb`."""
         return self.beginning.absorb(releases, self.inspector, refused=refused, records=records)
 
     def finish_embeddings(self) -> None:
@@ -168,10 +152,9 @@ class Server:
         self.beginning.finish()
 
     def learn(self, progress: Callable[[int], None] | None = None) -> bool:
-        """Do what is due before the next release can be asked for; `progress` is told of the steps of a fit.
+        """Do what is due before the next release can be asked for; return whether anything was.
 
-        Returns:
-            Whether anything was done.
+        A generator may be fitted on the way; `progress` is called with the number of steps done.
         """
         return self.beginning.learn(progress)
 
@@ -189,21 +172,12 @@ class Server:
 
     def train_request(self) -> TrainRequest:
         """Return the request of the next round, the same for every client of it."""
-        arrays = networks_of(self.gan, self._algorithm.sends)
-        if self._anchor_weight > 0 and self.target is not None and "generator" in self._algorithm.returns:
-            arrays[TARGET] = self.target.means.numpy()
-        if self._algorithm.sends_images:
-            rng = stream(self._seed, "images", self.round + 1)
-            arrays[GENERATED] = generate_stock(self.gan, self._generated_images, rng).cpu().numpy()
-        return TrainRequest(
-            run=self.run,
-            round=self.round + 1,
-            steps=self._local_steps,
-            first_step=self.round * self._local_steps,
+        return self._terms.request(
+            self.run,
+            self.round + 1,
+            self.gan,
+            self.target,
             discriminator_steps=self.ladder.discriminator_steps,
-            arrays=arrays,
-            everybody=self._everybody,
-            compression=self._compression,
             augmentation_chance=self.augmentation.value,
         )
 
@@ -215,16 +189,15 @@ class Server:
             refused: clients that sent none, and why.
             records: held by all clients that were asked; public.
         """
-        number, discriminator_steps = self.round + 1, self.ladder.discriminator_steps
-        first_step, steps = self.round * self._local_steps, self._local_steps
+        terms, number, discriminator_steps = self._terms, self.round + 1, self.ladder.discriminator_steps
         good, faulty = self.inspector.round(
             releases,
-            self._algorithm,
+            terms.algorithm,
             self.gan,
             expected=self.step.expected(self.gan),
             number=number,
-            steps=steps,
-            generator_steps=generator_steps_due(first_step, steps, discriminator_steps),
+            steps=terms.local_steps,
+            generator_steps=terms.generator_steps(number, discriminator_steps),
         )
         report = report_of(
             number,
@@ -238,7 +211,16 @@ class Server:
             return report
         self.gan.perturbation = self.gan.perturbation.at(number, self.augmentation.value)
         self.step.move(self.gan, good, round_number=number, records=records)
-        progress = self._algorithm.server_update(self._server_round(good))
+        work = terms.server_round(
+            number,
+            self.gan,
+            self.average,
+            self.generator_optimizer,
+            good,
+            terms.anchor(self.target, self.feature_map),
+            discriminator_steps=discriminator_steps,
+        )
+        progress = terms.algorithm.server_update(work)
         self.ladder = self.ladder.after(progress.accuracy, progress.steps)
         self.augmentation = self.augmentation.after(progress.accuracy, progress.steps)
         self.round = number
@@ -256,27 +238,3 @@ class Server:
     def num_classes(self) -> int:
         """Number of classes of the conditional networks."""
         return int(self.gan.generator.num_classes)  # type: ignore[arg-type]
-
-    def _server_round(self, releases: Sequence[Release]) -> ServerRound:
-        moves = "generator" in self._algorithm.returns
-        return ServerRound(
-            gan=self.gan,
-            average=self.average,
-            ema_decay=self._ema_decay,
-            optimizer=self.generator_optimizer,
-            steps=self._local_steps,
-            first_step=self.round * self._local_steps,
-            discriminator_steps=self.ladder.discriminator_steps,
-            optimisation=self._optimisation,
-            loss=self._loss,
-            rng=stream(self._seed, "server", self.round + 1),
-            anchor=self._anchor(),
-            clients=progress_of(releases) if moves else GeneratorProgress(),
-        )
-
-    def _anchor(self) -> Anchor | None:
-        target, weight = self.target, self._anchor_weight
-        if weight == 0 or target is None or (feature_map := self.feature_map()) is None:
-            return None
-        means = target.means.to(self.gan.device)
-        return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)

@@ -46,7 +46,7 @@ from fedgan.training.rules import GradientRule
 from fedgan.training.steps import Anchor
 from fedgan.training.stored import StoredGenerator
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import ClassFeatures, embed, embedding_loss
+from fedgan.training.warm_start import ClassFeatures, anchor_to, embed
 
 if TYPE_CHECKING:
     from fedgan.evaluation.memorisation import Probe
@@ -299,9 +299,8 @@ class Vault:
         array = arrays[TARGET]
         if array.dtype != np.float32 or array.shape != (self._records.num_classes, feature_map.dimension):
             raise Refusal(Refusal.BAD_REQUEST)
-        weight = self._training.anchor_weight
         means = torch.from_numpy(array).to(self._training.gan.device)
-        return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
+        return anchor_to(means, feature_map, self._training.anchor_weight)
 
     def _gradient(self) -> GradientRule:
         """Return the rule of one batch: divided by its expected rows, or undivided where a sum is what is released."""

@@ -73,7 +73,19 @@ class Beginning:
     def absorb(
         self, releases: Sequence[Release], inspector: Inspector, *, refused: dict[str, str], records: Mapping[str, int]
     ) -> RoundReport:
-        """Add clients' releases to the sum so far; see `Server.absorb_embeddings`."""
+        """Add clients' releases to the sum so far.
+
+        It may be called for one group of clients after another, so that the releases of all need not be held at once.
+
+        Args:
+            releases: in any order; a faulty one is left out and named in the report.
+            inspector: looks at every release.
+            refused: clients that sent none, and why.
+            records: public number of records by client.
+
+        Returns:
+            The report of all groups so far.
+        """
         state, shape = self._begun(), self.shape()
         whole_clients = state.drawn.settings.whole_clients
         good, faulty = inspector.embeddings(releases, shape, whole_clients=whole_clients, stage=state.stage)
