@@ -139,9 +139,9 @@ MUTANTS = (
     Mutant(
         name="warm-start-uncharged",
         breaks="the warm start is charged before it reads a record",
-        file=_VAULT,
-        before="with self._open_ledger() as ledger:\n",
-        after="with self._open_ledger() as ledger:\n"
+        file="fedgan/federation/account.py",
+        before="with self.open(dataset) as ledger:\n",
+        after="with self.open(dataset) as ledger:\n"
         "            if round_number == 0:\n                return ledger.head\n",
         killed_by=(
             f"{_VAULT_TESTS}::test_embed_is_charged_before_any_record_is_read",
