@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -20,11 +19,10 @@ from torch import Tensor, nn
 from fedgan.errors import IntegrityError, one_line
 from fedgan.federation.reports import RoundReport
 from fedgan.federation.server import Server
-from fedgan.federation.tensors import adam_state, load_adam_state
+from fedgan.federation.tensors import adam_state, load_adam_state, part_of, parted
 from fedgan.files import write_bytes, write_text
 from fedgan.privacy.ledger_line import row_hash, seal
 from fedgan.training.ladder import Ladder
-from fedgan.training.warm_start import EmbeddingTarget
 
 _KEPT = 3
 _FACTS = {
@@ -96,28 +94,17 @@ def load_checkpoint(server: Server, card: Path) -> dict[str, str]:
     weights = card.with_suffix(".safetensors")
     try:
         tensors = _read_tensors(weights, facts["sha256"])
-        server.gan.generator.load_state_dict(_part(tensors, "generator"))
-        server.gan.discriminator.load_state_dict(_part(tensors, "discriminator"))
-        server.average.load_state_dict(_part(tensors, "average"))
-        load_adam_state(server.generator_optimizer, _part(tensors, "optimizer"))
-        server.step.load_state(_part(tensors, "step"))
-        if facts["target_noise_std"] is not None:
-            server.target = EmbeddingTarget(
-                tensors["target/means"], tensors["target/counts"], float(facts["target_noise_std"])
-            )
-        if server.mixture is not None:
-            cells = _part(tensors, "mixture")
-            server.mixture.load(int(cells.pop("stage")), cells)
-        if server.learned is not None:
-            learned = _part(tensors, "learned")
-            if server.target is not None and not learned:
-                raise ValueError("its warm start had one release: give training.warm_start_stages = 0 or 1")
-            server.learned.load_state(learned)
+        server.gan.generator.load_state_dict(part_of(tensors, "generator"))
+        server.gan.discriminator.load_state_dict(part_of(tensors, "discriminator"))
+        server.average.load_state_dict(part_of(tensors, "average"))
+        load_adam_state(server.generator_optimizer, part_of(tensors, "optimizer"))
+        server.step.load_state(part_of(tensors, "step"))
+        server.beginning.load_state(tensors, facts["target_noise_std"])
         if server.early_stopping is not None:
-            server.early_stopping.load_state(_part(tensors, "early_stopping"))
+            server.early_stopping.load_state(part_of(tensors, "early_stopping"))
         server.ladder = Ladder(**{**facts["ladder"], "rungs": tuple(facts["ladder"]["rungs"])})
         server.augmentation = replace(server.augmentation, value=float(facts["augmentation_chance"]))
-        server.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
+        server.beginning.unfitted = RoundReport(**facts["unfitted"]) if facts["unfitted"] else None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise _damaged(weights, error) from None
     server.run = facts["run"]
@@ -139,7 +126,7 @@ def load_network(module: nn.Module, part: str, card: Path) -> dict[str, Any]:
     facts = read_facts(card)
     weights = card.with_suffix(".safetensors")
     try:
-        module.load_state_dict(_part(_read_tensors(weights, facts["sha256"]), part))
+        module.load_state_dict(part_of(_read_tensors(weights, facts["sha256"]), part))
     except (OSError, ValueError, RuntimeError) as error:
         raise _damaged(weights, error) from None
     return facts
@@ -160,8 +147,7 @@ def _damaged(weights: Path, error: Exception) -> IntegrityError:
 def _name(server: Server) -> str:
     if not server.warm_start_pending:
         return f"round-{server.round:05d}"
-    done = server.mixture.stage if server.mixture else server.learned.steps if server.learned else 0
-    if done > 0 and server.embeddings_pending:
+    if (done := server.beginning.steps) > 0 and server.embeddings_pending:
         return f"begun-{done:02d}"  # between "begin" and "embedding", in the order of names
     return "embedding" if server.unfitted else "begin"
 
@@ -178,19 +164,7 @@ def _tensors(server: Server) -> dict[str, Tensor]:
         "average": server.average.state_dict(),
         "optimizer": adam_state(server.generator_optimizer),
         "step": server.step.state(),
-        "mixture": _mixture(server),
-        "learned": server.learned.state() if server.learned else {},
         "early_stopping": server.early_stopping.state() if server.early_stopping else {},
-        "target": {"means": server.target.means, "counts": server.target.counts} if server.target else {},
     }
-    return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
-
-
-def _mixture(server: Server) -> dict[str, Tensor]:
-    fit = server.mixture
-    return {"stage": torch.tensor(fit.stage), **fit.arrays()} if fit is not None else {}
-
-
-def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    prefix = f"{part}/"
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    kept = {name: tensor for part, tensors in parts.items() for name, tensor in parted(part, tensors).items()}
+    return {**kept, **server.beginning.state()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fedgan.config import Config
 from fedgan.errors import bad_value
 from fedgan.federation.algorithms import ALGORITHMS
+from fedgan.federation.local_training import LocalTraining
 from fedgan.federation.machine import pick_device
-from fedgan.federation.vault import LocalTraining
 from fedgan.losses import GanLoss, gan_loss
 from fedgan.seeding import derive_seed
 from fedgan.training.augmentation import choose_augmentations

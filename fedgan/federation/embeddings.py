@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import hypot, sqrt
 from typing import Literal
@@ -10,15 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fedgan.federation.compression import Compression, pack, rounding_std, unpack
+from fedgan.federation.compression import Compression, rounding_std
 from fedgan.federation.reports import RoundReport, heads_of
 from fedgan.federation.requests import Release
-from fedgan.models import ImageShape
-from fedgan.models.families.mixture import SHADING, MixtureGenerator
+from fedgan.models.families.mixture import SHADING
 from fedgan.privacy.noise import NoiseSource, add_noise
-from fedgan.training.gan import Gan
-from fedgan.training.streams import stream
-from fedgan.training.warm_start import EmbeddingTarget, LearnedStages, MixtureFit, estimate_target
+from fedgan.training.warm_start import EmbeddingTarget, estimate_target
 
 
 @dataclass(frozen=True)
@@ -109,40 +106,3 @@ class Embeddings:
             count_weight=count_weight,
             class_counts=warm_start.class_counts,
         )
-
-
-def mixture_of(warm_start: WarmStart | None, gan: Gan, seed: int, compression: Compression) -> MixtureFit | None:
-    """Return the state in which a warm start by local moments of `gan`'s generator begins; None where there is none.
-
-    Cells travel in `compression`, and the server reckons with those that the clients see.
-    """
-    if warm_start is None or not warm_start.mixture:
-        return None
-    if not isinstance(gan.generator, MixtureGenerator):
-        raise ValueError("a warm start by local moments wants a mixture generator")
-    shares = warm_start.shares[:-1] if warm_start.refined else warm_start.shares
-    return MixtureFit(
-        gan.generator,
-        shares=shares,
-        rng_of=lambda stage: stream(seed, "cells", stage),
-        as_seen=_as_seen(compression),
-    )
-
-
-def learned_of(warm_start: WarmStart | None, gan: Gan, compression: Compression) -> LearnedStages | None:
-    """Return the state in which a mean embedding in several releases begins; None where there is none.
-
-    Weights travel in `compression`, and the server reckons with those that the clients see.
-    """
-    if warm_start is None or warm_start.mixture or len(warm_start.shares) == 1:
-        return None
-    shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
-    return LearnedStages(len(warm_start.shares), shape, as_seen=_as_seen(compression))
-
-
-def _as_seen(compression: Compression) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
-    def seen(arrays: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        packed = pack({name: tensor.numpy() for name, tensor in arrays.items()}, compression)
-        return {name: torch.from_numpy(array) for name, array in unpack(packed, compression).items()}
-
-    return seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedgan.config import Config
 from fedgan.federation.algorithms import ALGORITHMS
-from fedgan.federation.cohort import participations
+from fedgan.federation.cohort import cohort_size, participations
 from fedgan.federation.components import fitted_family, is_refined, stages_of
 from fedgan.privacy.plan import PrivacyPlan, make_plan
 from fedgan.training.warm_start import embedding_shares, stage_shares
@@ -62,3 +62,9 @@ def warm_start_shares(config: Config) -> tuple[float, ...]:
     if config.training.warm_start == "mean_embedding":
         return embedding_shares(stages_of(config))
     return stage_shares(stages_of(config), fitted_family(config) if is_refined(config) else "")
+
+
+def expected_clients(config: Config) -> float:
+    """Return how many clients are expected to take part in a round."""
+    clients, fraction = config.partition.clients, config.federation.fraction
+    return clients * fraction if config.privacy.level == "client" else cohort_size(clients, fraction)

@@ -123,7 +123,7 @@ class _Recorder:
         self._observer.warm_start_step(step, steps)
 
     def after_embedding(self, server: Server) -> None:
-        self._save(server, server.embedding_heads)
+        self._save(server, server.beginning.heads)
 
     def _save(self, server: Server, heads: dict[str, str]) -> None:
         self._heads |= heads

@@ -13,9 +13,10 @@ from fedgan.config import Config
 from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partition, skewed
 from fedgan.errors import bad_value
 from fedgan.federation.components import training_of
+from fedgan.federation.local_training import LocalTraining
 from fedgan.federation.machine import use_threads
 from fedgan.federation.planning import batch_of, draws_from_everybody, plan_of
-from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.vault import Vault
 from fedgan.federation.weights import counted
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.ledger_clock import time_after

@@ -184,7 +184,7 @@ class GanStrategy(Strategy):
         self._embedded = (self._embedded[0] + self._bytes_down, self._embedded[1] + (_mean(sizes) or 0))
         if report_of_all := self._server.unfitted:  # the last release is in; its bytes are those of all
             down, up = self._embedded
-            self._server.unfitted = replace(report_of_all, bytes_down=down, bytes_up=up)
+            self._server.beginning.unfitted = replace(report_of_all, bytes_down=down, bytes_up=up)
         self._observer.after_embedding(self._server)
 
     def _round(self, grid: Grid, timeout: float | None) -> None:

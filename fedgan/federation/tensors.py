@@ -1,4 +1,4 @@
-"""Optimiser state as named tensors and back, so that it can be saved without code."""
+"""State as named tensors and back, so that it can be saved without code."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def load_adam_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
         index, _, entry = name.partition("/")
         state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def parted(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `tensors` by "part/name", as a checkpoint keeps them."""
+    return {f"{part}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def part_of(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of one part of a checkpoint, by name."""
+    prefix = f"{part}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

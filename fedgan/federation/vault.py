@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,61 +16,24 @@ from torch import Tensor
 from fedgan.data.dataset import ImageDataset
 from fedgan.data.digest import dataset_digest
 from fedgan.data.sampling import poisson_indices, uniform_indices
-from fedgan.federation.algorithms import Algorithm, ClientRound
-from fedgan.federation.arrays import load_network, select
+from fedgan.federation.account import Account
+from fedgan.federation.algorithms import ClientRound
 from fedgan.federation.asked_map import asked_map
+from fedgan.federation.local_training import LocalTraining
 from fedgan.federation.replay import kept_release, recall, remember
-from fedgan.federation.requests import (
-    GENERATED,
-    TARGET,
-    Arrays,
-    Description,
-    EmbedRequest,
-    Refusal,
-    Release,
-    TrainRequest,
-)
-from fedgan.losses import GanLoss
-from fedgan.privacy.budget import Budget
+from fedgan.federation.requests import Description, EmbedRequest, Refusal, Release, TrainRequest
 from fedgan.privacy.events import Event, Gaussian
 from fedgan.privacy.gradient import PlainGradient, PrivateGradient
-from fedgan.privacy.ledger import Ledger, read_ledger
-from fedgan.privacy.levels import events_at
 from fedgan.privacy.noise import NoiseSource, SecureNoise, add_noise
 from fedgan.privacy.plan import PrivacyPlan, Trust
 from fedgan.seeding import derive_seed
-from fedgan.training.gan import Gan
-from fedgan.training.local import Batches, Optimisation
+from fedgan.training.local import Batches
 from fedgan.training.rules import GradientRule
-from fedgan.training.steps import Anchor
-from fedgan.training.stored import StoredGenerator
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import ClassFeatures, embed, embedding_loss
+from fedgan.training.warm_start import embed
 
 if TYPE_CHECKING:
     from fedgan.evaluation.memorisation import Probe
-
-
-@dataclass(frozen=True)
-class LocalTraining:
-    """How a site trains, none of it private; one object serves every vault of a process.
-
-    Attributes:
-        algorithm: the client's side of the federated algorithm.
-        gan: networks whose weights each request overwrites.
-        local_steps: discriminator steps of a round, at most.
-        anchor_features: the public feature map of the warm start, where generator steps are anchored to it.
-        generated_images: how many come with a request, where the algorithm sends them in place of the generator.
-    """
-
-    algorithm: Algorithm
-    gan: Gan
-    local_steps: int
-    optimisation: Optimisation
-    loss: GanLoss
-    anchor_weight: float
-    anchor_features: ClassFeatures | None
-    generated_images: int = 0
 
 
 class Vault:
@@ -118,9 +80,7 @@ class Vault:
         self._training = training
         self._seed = seed
         self._noise = noise or SecureNoise()
-        self._sign_key = sign_key
-        certified = plan.planned_events() + plan.reserved_events()
-        self._budget = Budget(lifetime_epsilon, delta=plan.delta, accountant=plan.accountant, certified=certified)
+        self._account = Account(client, plan, ledger, lifetime_epsilon=lifetime_epsilon, sign_key=sign_key)
 
     def describe(self) -> Description:
         """Return what is public about this party."""
@@ -162,10 +122,10 @@ class Vault:
             raise Refusal(Refusal.BAD_REQUEST)
         if kept := self._recall(request):
             return kept
-        for name in training.algorithm.sends:
-            self._load(name, request.arrays)
+        training.load(request.arrays)
         training.gan.perturbation = training.gan.perturbation.at(request.round, request.augmentation_chance)
-        gan, anchor = self._gan(request.arrays), self._anchor(request.arrays)
+        gan = training.gan_with(request.arrays, self._records.image_shape, self._records.num_classes)
+        anchor = training.anchor(request.arrays, self._records.num_classes)
         mechanisms = 1 if plan.level == "client" else request.steps
         event = plan.round_event(mechanisms) if self._private else None
         head = self._charge(event, request.run, request.round, sensitivity=plan.clip, multiplier=plan.noise_multiplier)
@@ -208,8 +168,7 @@ class Vault:
 
     def affords(self, event: Event) -> bool:
         """Return whether the ledger, which is not touched, has room for `event`; level "none" has for any."""
-        lines = read_ledger(self._ledger) if self._ledger.is_file() else []
-        return not self._private or self._budget.allows(events_at(self._plan.level, lines), event)
+        return self._account.affords(event)
 
     @property
     def _private(self) -> bool:
@@ -238,11 +197,7 @@ class Vault:
 
     def repair_ledger(self) -> None:
         """Bring a ledger that a crash left torn back into order; nothing is charged or read but the ledger's owner."""
-        self._open_ledger().close()
-
-    def _open_ledger(self) -> Ledger:
-        owner, records = self._client, len(self._records)
-        return Ledger.open(self._ledger, client=owner, dataset=self._digest, records=records, key=self._sign_key)
+        self._account.open(self._digest).close()
 
     @cached_property
     def _digest(self) -> bytes:
@@ -261,47 +216,9 @@ class Vault:
         """Write `event` to the ledger and return its head, or refuse; level "none" charges nothing."""
         if event is None:
             return ""
-        with self._open_ledger() as ledger:
-            if not self._budget.allows(ledger.events_at(self._plan.level), event):
-                raise Refusal(Refusal.BUDGET_SPENT)
-            return ledger.charge(
-                event,
-                run=run,
-                round=round_number,
-                clip=sensitivity,
-                noise_std=sensitivity * multiplier,
-                delta=self._plan.delta,
-                level=self._plan.level,
-                trust=trust or self._plan.trust,
-            )
-
-    def _load(self, name: str, arrays: Arrays) -> None:
-        try:
-            load_network(name, self._training.gan.network(name), select(arrays, [name]))
-        except (RuntimeError, TypeError):
-            raise Refusal(Refusal.BAD_REQUEST) from None
-
-    def _gan(self, arrays: Arrays) -> Gan:
-        """Return the networks, with the images in `arrays` in place of a generator that does not travel."""
-        training, records = self._training, self._records
-        if not training.algorithm.sends_images:
-            return training.gan
-        images, shape = arrays.get(GENERATED), (training.generated_images, *records.image_shape)
-        if images is None or images.dtype != np.float32 or images.shape != shape or not np.isfinite(images).all():
-            raise Refusal(Refusal.BAD_REQUEST)
-        stored = StoredGenerator(torch.from_numpy(images).to(training.gan.device), records.num_classes)
-        return replace(training.gan, generator=stored)
-
-    def _anchor(self, arrays: Arrays) -> Anchor | None:
-        feature_map = self._training.anchor_features
-        if feature_map is None or TARGET not in arrays:
-            return None
-        array = arrays[TARGET]
-        if array.dtype != np.float32 or array.shape != (self._records.num_classes, feature_map.dimension):
-            raise Refusal(Refusal.BAD_REQUEST)
-        weight = self._training.anchor_weight
-        means = torch.from_numpy(array).to(self._training.gan.device)
-        return lambda images, labels: weight * embedding_loss(feature_map(images), labels, means)
+        return self._account.charge(
+            event, self._digest, run, round_number, sensitivity=sensitivity, multiplier=multiplier, trust=trust
+        )
 
     def _gradient(self) -> GradientRule:
         """Return the rule of one batch: divided by its expected rows, or undivided where a sum is what is released."""

@@ -165,8 +165,8 @@ def test_there_has_to_be_something_untouched_to_watch(
 
 def test_a_forecast_counts_the_looks(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """200 images of each of 10 classes a round, at a third of a step of 20 images that takes 0.3 s."""
-    monkeypatch.setattr("fedgan.federation.forecast._fit_step_seconds", lambda *_: 0.3)
-    monkeypatch.setattr("fedgan.federation.forecast._step_seconds", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr("fedgan.federation.forecast.seconds._fit_step_seconds", lambda *_: 0.3)
+    monkeypatch.setattr("fedgan.federation.forecast.seconds._step_seconds", lambda *_: (0.0, 0.0))
     seconds = {
         rounds: forecast(config, Sites(config, tmp_path)).seconds
         for rounds in (0, 2)

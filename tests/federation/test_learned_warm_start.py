@@ -283,15 +283,15 @@ def test_a_trusted_server_adds_the_noise_of_each_release(
 def test_the_generator_is_fitted_after_each_release_to_all_that_is_in(
     tiny_config: MakeConfig, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fedgan.federation import server
+    from fedgan.federation.warm_start_state import drawn
 
-    fit, fitted = server.fit_generator, []
+    fit, fitted = drawn.fit_generator, []
 
     def noted(generator: Any, target: Any, rows: Any, **settings: Any) -> None:
         fitted.append(target.means.shape[1])
         fit(generator, target, rows, **settings)
 
-    monkeypatch.setattr(server, "fit_generator", noted)
+    monkeypatch.setattr(drawn, "fit_generator", noted)
     run(tiny_config(*STAGES, "federation.rounds=0"), tmp_path / "run")
     assert fitted == [21, 21 + 129, 21 + 2 * 129]
 

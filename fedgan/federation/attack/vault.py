@@ -13,8 +13,9 @@ from fedgan.audit.attack.likelihood import step_evidence
 from fedgan.data.sampling import uniform_indices
 from fedgan.federation.attack.gradient import CanaryGradient
 from fedgan.federation.attack.records import ClientCanaries
+from fedgan.federation.local_training import LocalTraining
 from fedgan.federation.requests import Description, EmbedRequest, Release, TrainRequest
-from fedgan.federation.vault import LocalTraining, Vault
+from fedgan.federation.vault import Vault
 from fedgan.privacy.noise import NoiseSource
 from fedgan.privacy.plan import PrivacyPlan
 from fedgan.seeding import derive_seed

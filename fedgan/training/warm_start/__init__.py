@@ -1,5 +1,6 @@
 """Warm start: noisy sums of features or of local moments of all records, and a generator fitted to them."""
 
+from fedgan.training.warm_start.anchor import anchor_to
 from fedgan.training.warm_start.classifier import LEARNING_STEPS
 from fedgan.training.warm_start.convolutions import ConvolutionMap
 from fedgan.training.warm_start.embedding import EmbeddingTarget, embed, estimate_target
@@ -27,6 +28,7 @@ __all__ = [
     "LearnedStages",
     "LocalMoments",
     "MixtureFit",
+    "anchor_to",
     "begin_refinement_by",
     "check_families",
     "embed",

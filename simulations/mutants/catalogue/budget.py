@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulations.mutants.mutant import Mutant
 
-_VAULT = "fedgan/federation/vault.py"
+_ACCOUNT = "fedgan/federation/account.py"
 _BUDGET = "fedgan/privacy/budget.py"
 _AUDIT = "fedgan/audit/budget.py"
 _SUMMARY = "fedgan/audit/summary.py"
@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         name="accountant-rebuilt-each-round",
         breaks="a budget covers every charge so far, over rounds and runs",
-        file=_VAULT,
+        file=_ACCOUNT,
         before=_ALLOWS,
         after="self._budget.allows((), event)",
         killed_by=(
@@ -67,7 +67,7 @@ MUTANTS = (
     Mutant(
         name="budget-checked-afterwards",
         breaks="a charge that would pass the limit is refused, not the one after it",
-        file=_VAULT,
+        file=_ACCOUNT,
         before=f"not {_ALLOWS}",
         after=f"{_SPENT} and not self._budget.allows({_SPENT}[:-1], {_SPENT}[-1])",
         killed_by=(
@@ -167,7 +167,7 @@ MUTANTS = (
     Mutant(
         name="budget-counts-charges-as-written",
         breaks="a vault counts a charge as what it did to the presence that is hidden now, not as it was written",
-        file=_VAULT,
+        file=_ACCOUNT,
         before=_SPENT,
         after="ledger.events",
         killed_by=(

@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         name="trust-forgotten",
         breaks="a ledger says that its charges trust the server",
-        file=_VAULT,
+        file="fedgan/federation/account.py",
         before="trust=trust or self._plan.trust,",
         after='trust="local",',
         killed_by=(f"{_FEDSGD}::test_every_client_is_charged_what_central_dp_sgd_costs",),

@@ -18,6 +18,8 @@ _STOPPING_TESTS = "tests/federation/test_early_stopping.py"
 _LEARNED = "fedgan/training/warm_start/learned.py"
 _LEARNED_TESTS = "tests/training/warm_start/test_learned.py"
 _LEARNED_RUNS = "tests/federation/test_learned_warm_start.py"
+_STATE = "fedgan/federation/warm_start_state"
+_STATE_TESTS = "tests/federation/warm_start_state/test_states.py::test_the_server_adds_the_noise_of_each_release"
 _NOISY = "add_noise(sums, std, self._noise)"
 
 MUTANTS = (
@@ -40,9 +42,9 @@ MUTANTS = (
     Mutant(
         name="watched-part-fitted",
         breaks="early stopping watches a part of the release that no fit has seen",
-        file="fedgan/federation/server.py",
-        before="FittedFeatures(feature_map) if self.early_stopping else None",
-        after="None",
+        file=f"{_STATE}/drawn.py",
+        before="if not self._held_back:",
+        after="if True:",
         killed_by=(f"{_STOPPING_TESTS}::test_no_fit_sees_what_is_held_back",),
     ),
     Mutant(
@@ -137,9 +139,9 @@ MUTANTS = (
     Mutant(
         name="warm-start-uncharged",
         breaks="the warm start is charged before it reads a record",
-        file=_VAULT,
-        before="with self._open_ledger() as ledger:\n",
-        after="with self._open_ledger() as ledger:\n"
+        file="fedgan/federation/account.py",
+        before="with self.open(dataset) as ledger:\n",
+        after="with self.open(dataset) as ledger:\n"
         "            if round_number == 0:\n                return ledger.head\n",
         killed_by=(
             f"{_VAULT_TESTS}::test_embed_is_charged_before_any_record_is_read",
@@ -208,10 +210,26 @@ MUTANTS = (
     Mutant(
         name="trusted-server-noise-of-the-first-release",
         breaks="a trusted server adds to each release the noise that was charged for it",
-        file="fedgan/federation/server.py",
-        before="target(warm_start, self._stage, ",
-        after="target(warm_start, 0, ",
+        file=f"{_STATE}/learned.py",
+        before="sums.target(self.drawn.settings, self.stage, ",
+        after="sums.target(self.drawn.settings, 0, ",
         killed_by=(f"{_LEARNED_RUNS}::test_a_trusted_server_adds_the_noise_of_each_release",),
+    ),
+    Mutant(
+        name="trusted-server-noise-of-the-first-moments",
+        breaks="a trusted server adds to each release of moments the noise that was charged for it",
+        file=f"{_STATE}/local_moments.py",
+        before="settings.stage_noise(self.stage)",
+        after="settings.stage_noise(0)",
+        killed_by=(f"{_STATE_TESTS}[moments]", f"{_STATE_TESTS}[refined]"),
+    ),
+    Mutant(
+        name="trusted-server-noise-of-the-first-moments-in-the-last-release",
+        breaks="a trusted server adds to the features that refine a mixture the noise that was charged for them",
+        file=f"{_STATE}/local_moments.py",
+        before="sums.target(settings, self.stage, ",
+        after="sums.target(settings, 0, ",
+        killed_by=(f"{_STATE_TESTS}[refined]",),
     ),
     Mutant(
         name="moments-weigh-too-much",
