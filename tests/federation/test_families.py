@@ -19,7 +19,7 @@ MakeVault = Callable[..., Vault]
 
 
 @pytest.mark.privacy
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", [*FAMILIES.names(), "windows,wavelets"])
 def test_a_release_of_any_family_is_charged_alike(
     tiny_config: Callable[..., Config], run: Callable[..., Any], tmp_path: Path, family: str
 ) -> None:
@@ -39,6 +39,8 @@ def test_a_release_of_any_family_is_charged_alike(
         EmbedRequest("run-1", 7, 1),
         EmbedRequest("run-1", 0, 1),
         EmbedRequest("run-1", -2, 1, family="convolutions"),
+        EmbedRequest("run-1", 8, 1, family="windows,windows"),
+        EmbedRequest("run-1", 8, 1, family="windows,mean"),
     ],
 )
 def test_a_site_refuses_features_that_it_has_not_uncharged(

@@ -13,6 +13,7 @@ _MOMENT_TESTS = "tests/training/warm_start/test_moments.py"
 _MIXTURE_TESTS = "tests/federation/test_mixture_warm_start.py"
 _CONVOLUTIONS = "fedgan/training/warm_start/convolutions.py"
 _CONVOLUTION_TESTS = "tests/training/warm_start/test_convolutions.py"
+_FAMILY_TESTS = "tests/training/warm_start/test_families.py"
 _FEATURE_TESTS = "tests/training/warm_start/test_features.py"
 _STOPPING_TESTS = "tests/federation/test_early_stopping.py"
 _LEARNED = "fedgan/training/warm_start/learned.py"
@@ -54,6 +55,22 @@ MUTANTS = (
         before="if release.noise_std > 0:",
         after="if True:",
         killed_by=("tests/federation/test_compression.py::test_the_rounding_of_a_sum_without_noise_is_not_told",),
+    ),
+    Mutant(
+        name="families-side-by-side-at-full-length",
+        breaks="a record's row of several families of features has norm at most 1",
+        file="fedgan/training/warm_start/combined.py",
+        before="row[:, 1:] / sqrt(len(rows))",
+        after="row[:, 1:]",
+        killed_by=(f"{_FAMILY_TESTS}::test_one_record_moves_a_sum_by_at_most_1[shape0-windows,wavelets]",),
+    ),
+    Mutant(
+        name="patch-moments-too-long",
+        breaks="a record's row of patch moments has norm at most 1",
+        file="fedgan/training/warm_start/patch_moments.py",
+        before="sqrt(2 * first.shape[1])",
+        after="sqrt(first.shape[1])",
+        killed_by=("tests/training/warm_start/test_patch_moments.py::test_an_image_of_ones_reaches_norm_one",),
     ),
     Mutant(
         name="convolution-rows-not-cut-off",
