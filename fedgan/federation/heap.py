@@ -1,8 +1,8 @@
 """Memory that a training step frees stays with this process, for the next step to take.
 
-glibc hands large freed blocks back to the operating system at once and faults their pages in again at the next step: a
-fifth of what a private discriminator step takes (`python -m simulations.benchmarks.kept_memory`). Numbers of options
-are those of glibc's malloc.h, their meaning is that of mallopt(3). Only Linux with glibc has them; elsewhere nothing
+glibc hands large freed blocks back to the operating system at once, and their pages are faulted in again at the next
+step: some 15 % of what a private discriminator step takes (`python -m simulations.benchmarks.kept_memory`). Numbers of
+options are those of glibc's malloc.h, their meaning is that of mallopt(3). Elsewhere than on Linux with glibc nothing
 changes.
 """
 
