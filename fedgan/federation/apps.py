@@ -19,7 +19,7 @@ from fedgan.config import Config, config_from_flat, to_toml
 from fedgan.errors import FedganError, UsageError
 from fedgan.federation.exchange import wait_for_nodes
 from fedgan.federation.ledger_copies import LedgerCopies
-from fedgan.federation.machine import use_threads
+from fedgan.federation.machine import ready_to_train
 from fedgan.federation.names import check_names
 from fedgan.federation.node import SERVER_KEYS
 from fedgan.federation.observers import Observer
@@ -76,7 +76,7 @@ def serve_sites(grid: Grid, run_config: Mapping[str, Any], observer_of: Observer
     _log_to(Path(str(run_config["log"])))
     try:
         check_names(config)
-        use_threads(config.threads)
+        ready_to_train(config.threads)
         nodes = json.loads(run_config["nodes"])
         terms = Terms(
             patience=float(run_config["patience"]),

@@ -1,4 +1,4 @@
-"""What this process computes on: a GPU or the CPU, and how many threads."""
+"""What this process computes on: a GPU or the CPU, how many threads, and memory that it keeps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import torch
 
 from fedgan.errors import UsageError
+from fedgan.federation.heap import keep_freed_memory
 
 
 def pick_device(name: str) -> torch.device:
@@ -38,3 +39,9 @@ def use_threads(threads: int) -> int:
     number = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(number)
     return number
+
+
+def ready_to_train(threads: int) -> int:
+    """Set this process up for training: `use_threads`, and freed memory that stays with it."""
+    keep_freed_memory()
+    return use_threads(threads)

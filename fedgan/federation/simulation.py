@@ -15,7 +15,7 @@ from fedgan.config import Config, to_toml
 from fedgan.errors import UsageError, bad_value
 from fedgan.federation.components import gan_of, generated_images
 from fedgan.federation.engines import in_process, on_ray
-from fedgan.federation.machine import use_threads
+from fedgan.federation.machine import ready_to_train
 from fedgan.federation.names import check_names
 from fedgan.federation.observers import Observer
 from fedgan.federation.run import is_private, ledgers_there, run_server, spent
@@ -91,7 +91,7 @@ def check(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     A batch that it can draw and a budget that it can meet suit every larger client too.
     """
     check_names(config)
-    use_threads(config.threads)
+    ready_to_train(config.threads)
     sites = sites_of_process(config, ledgers.absolute(), sign_key and sign_key.absolute())
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)

@@ -14,7 +14,7 @@ from fedgan.data import DataSplit, ImageDataset, class_counts, load_data, partit
 from fedgan.errors import bad_value
 from fedgan.federation.components import training_of
 from fedgan.federation.local_training import LocalTraining
-from fedgan.federation.machine import use_threads
+from fedgan.federation.machine import ready_to_train
 from fedgan.federation.planning import batch_of, draws_from_everybody, plan_of
 from fedgan.federation.vault import Vault
 from fedgan.federation.weights import counted
@@ -168,5 +168,5 @@ class Sites:
 @lru_cache(maxsize=1)
 def sites_of_process(config: Config, ledgers: Path, sign_key: Path | None = None) -> Sites:
     """Return this process' sites of a run, loaded once: worker processes of an engine call it for every message."""
-    use_threads(config.threads)
+    ready_to_train(config.threads)
     return Sites(config, ledgers, sign_key)

@@ -48,8 +48,13 @@ class Peak:
     def _now(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) // 1024
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(status["VmHWM"].removesuffix("kB"))
+        return resident("VmHWM")
+
+
+def resident(name: str) -> int:
+    """Return KiB of this process' memory (on Linux): "VmHWM" for the most it ever had, "VmRSS" for what it has now."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[name].removesuffix("kB"))
 
 
 def _wait_for(device: torch.device) -> None:

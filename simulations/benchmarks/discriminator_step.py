@@ -131,10 +131,11 @@ def _measure(case: str, device: str, threads: int, turns: int, memory: dict[str,
 
 
 def _next_step(step: str, module: nn.Module, batches: Iterator[tuple[Tensor, ...]]) -> None:
-    _step(step, module, next(batches))
+    take_step(step, module, next(batches))
 
 
-def _step(step: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def take_step(step: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Take one step of the kind `step` on the batch `inputs`, up to its gradient."""
     if step == "plain":
         with full_precision():
             PlainGradient()(module, inputs, losses)
@@ -157,12 +158,12 @@ def _memory(case: str, step: str, device: str) -> int:
 
 def _grown(case: str, step: str, device: str) -> int:
     torch.set_num_threads(1)
-    _step(step, *prepare(_case(case), 2, torch.device(device)))
+    take_step(step, *prepare(_case(case), 2, torch.device(device)))
     rows = LOGICAL_ROWS if step == "microbatches" else _case(case).rows
     module, inputs = prepare(_case(case), rows, torch.device(device))
     peak = Peak(torch.device(device))
     for _ in range(1 if step == "microbatches" else 3):
-        _step(step, module, inputs)
+        take_step(step, module, inputs)
     return peak.grown()
 
 

@@ -21,7 +21,7 @@ from fedgan.federation.attack.sites import Canaries, WatchedSites
 from fedgan.federation.clients import discover
 from fedgan.federation.components import gan_of
 from fedgan.federation.grid import InProcessGrid
-from fedgan.federation.machine import use_threads
+from fedgan.federation.machine import ready_to_train
 from fedgan.federation.names import check_names
 from fedgan.federation.planning import fraction_asked
 from fedgan.federation.relay import client_app
@@ -53,7 +53,7 @@ def watched_sites(config: Config, ledgers: Path, canaries: Canaries) -> WatchedS
         raise UsageError("--canaries: at privacy.level = 'client' they alone attack: give at least 1")
     if config.federation.rounds == 0:
         raise UsageError("audit attack: federation.rounds = 0 leaves no step to attack: give at least 1")
-    use_threads(config.threads)
+    ready_to_train(config.threads)
     sites = WatchedSites(config, ledgers.absolute(), canaries)
     train = sites.data.train
     gan_of(config, train.image_shape, train.num_classes)

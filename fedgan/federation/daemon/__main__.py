@@ -16,7 +16,7 @@ from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.service import VaultService, listen
 from fedgan.federation.daemon.site import SiteFolder, load_site
 from fedgan.federation.daemon.vaults import SiteVaults
-from fedgan.federation.machine import use_threads
+from fedgan.federation.machine import ready_to_train
 
 _LOGGER = logging.getLogger("fedgan.vault")
 _GRACE_S = 5.0
@@ -37,7 +37,7 @@ def run(folder: SiteFolder) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UsageError(f"{folder.path}: another vault serves this folder") from None
-    use_threads(site.machine.threads)
+    ready_to_train(site.machine.threads)
     vaults = SiteVaults(folder, site)
     vaults.check_ledger()
     stopped = Event()

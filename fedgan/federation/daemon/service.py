@@ -17,6 +17,7 @@ from fedgan.federation.daemon.policy import AgainstPolicy
 from fedgan.federation.daemon.refusals import Refusals
 from fedgan.federation.daemon.vaults import SiteVaults
 from fedgan.federation.daemon.wire import decode, encode
+from fedgan.federation.heap import give_back_freed_memory
 from fedgan.federation.requests import EmbedRequest, Refusal, TrainRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ class VaultService(grpc.GenericRpcHandler):
         try:
             self._vaults.check_size(len(content))
             with self._one_at_a_time:
-                return answer(content)
+                try:
+                    return answer(content)
+                finally:
+                    give_back_freed_memory()  # a vault waits far longer than it works
         except Refusal as refusal:
             code, reason = refusal.code, "the vault declined"
         except AgainstPolicy as refusal:
