@@ -55,7 +55,7 @@ test-slow: $(INSTALLED) ## Every slow test that needs no GPU: minutes
 test-gpu: $(INSTALLED) ## Tests that need a GPU
 	$(BIN)/python -m pytest -m gpu
 
-kills: $(INSTALLED) ## kill -9 at 200 random instants of a run (FEDGAN_KILLS=N for another number): half an hour
+kills: $(INSTALLED) ## kill -9 at 200 random instants of a run (FEDGAN_KILLS=N for another number): ten minutes
 	FEDGAN_KILLS=$${FEDGAN_KILLS:-200} $(BIN)/python -m pytest -m slow tests/federation/test_kill_command.py
 
 lint: $(INSTALLED) ## Style, types and layers
