@@ -108,7 +108,7 @@ class Federation:
         assert count == 1, f"{key} stands {count} times in {path}"
         path.write_text(text)
 
-    def fedgan(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def fedgan(self, *arguments: str, code: int = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *arguments],
