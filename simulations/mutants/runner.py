@@ -31,6 +31,8 @@ LIBRARIES = (
     "hypothesis",
     "matplotlib.figure",
     "sklearn.datasets",
+    "pydantic.main",
+    "pydantic.json_schema",
 )
 """What the tests import and what takes long."""
 

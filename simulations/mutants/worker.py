@@ -7,6 +7,7 @@ with pytest's exit code, or null where the time ran out.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,12 +25,17 @@ def main(libraries: Sequence[str]) -> None:
     """Load `libraries`, then answer requests until stdin ends."""
     for name in libraries:
         import_module(name)
-    for line in sys.stdin:
-        request = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _test(request["arguments"], Path(request["output"]))
-        print(json.dumps(_wait(child, request["timeout"])), flush=True)
+    gc.collect()
+    gc.freeze()  # what is loaded lives on in every fork: looking through it takes longer than most tests
+    try:
+        for line in sys.stdin:
+            request = json.loads(line)
+            child = os.fork()
+            if child == 0:
+                _test(request["arguments"], Path(request["output"]))
+            print(json.dumps(_wait(child, request["timeout"])), flush=True)
+    finally:
+        gc.unfreeze()  # or libraries complain of what they leave behind
 
 
 def _test(arguments: Sequence[str], output: Path) -> None:

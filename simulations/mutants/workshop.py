@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +23,8 @@ _COPIED = ("fedgan", "tests", "configs", "pyproject.toml")
 _OPTIONS = (
     *("-p", "no:cacheprovider"),
     *("-p", "mutant_observer"),
+    *("-p", "no:anyio"),  # neither it nor xdist is used, and what they import takes longer than most tests
+    *("-p", "no:xdist"),
     *("-m", ""),  # slow tests too, if they are named
     "--timeout=0",
     "--hypothesis-seed=0",
@@ -100,16 +104,14 @@ def _copy_sources(root: Path, copy: Path) -> None:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, copy / name)
+    # By their hashes: Python tells compiled files else apart by size and second, which a mutant can share.
+    compileall.compile_dir(copy / "fedgan", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     shutil.copy(observer.__file__, copy / "mutant_observer.py")
     shutil.copy(worker.__file__, copy / "mutant_worker.py")
 
 
 def _start(copy: Path, libraries: Sequence[str]) -> subprocess.Popen[str]:
-    """Start the process that tests `copy`, on one thread.
-
-    Nothing compiled is kept: Python tells compiled files apart by size and second, which a mutant can share with the
-    original.
-    """
+    """Start the process that tests `copy`, on one thread; nothing that it compiles, of mutants too, is kept."""
     settings = {
         "PYTHONPATH": str(copy),
         "PYTHONDONTWRITEBYTECODE": "1",

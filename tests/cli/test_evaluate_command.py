@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from fedgan.data import DATASETS, is_public
+from fedgan.evaluation import network
 from fedgan.federation.assessment import what_is_read
+
+
+@pytest.fixture
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What classifiers learn from a tiny run's images is next to nothing anyway."""
+    monkeypatch.setattr(network, "EPOCHS", 1)
+    monkeypatch.setattr(network, "STEPS", 5)
+
 
 READ = "held-out test set of digits (a public benchmark), 360 images; read without noise, not covered by epsilon"
 
@@ -89,6 +98,7 @@ def test_no_budget_is_spent(fedgan: Callable, contents: Callable, run_copy: Path
     assert contents(run_copy / "ledgers") == before
 
 
+@pytest.mark.usefixtures("short_training")
 def test_classes_are_a_table_a_document_and_a_picture(fedgan: Callable, run_copy: Path, tmp_path: Path) -> None:
     plot = tmp_path / "classes.png"
     result = fedgan("evaluate", run_copy, "--metrics", "cnn", "--plot", plot, "--json")
@@ -116,6 +126,7 @@ def test_fid_without_inceptions_weights_is_one_line(refused: Callable, run: Path
 
 
 @pytest.mark.privacy
+@pytest.mark.usefixtures("short_training")
 def test_no_training_record_is_read_unless_it_is_asked_for(
     fedgan: Callable, run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

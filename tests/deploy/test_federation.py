@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.toml"
-CLOSE = 0.05
+CLOSE = 0.065
 """Between the accuracies of two private runs, whose noise no seed repeats: four runs in one process lay between 0.914
-and 0.931, a deviation of 0.008, so that this is more than four deviations of a difference."""
+and 0.931, a deviation of 0.008, so that this is more than five and a half deviations of a difference."""
 
 
 @pytest.mark.deployed

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
-from fedgan.evaluation import METRICS
+from fedgan.evaluation import METRICS, network
 from fedgan.evaluation.classes import ClassAnalysis, accuracy_by_class, analyse_classes
 
 CLASSES = 3
@@ -61,7 +61,9 @@ def test_accuracy_is_counted_by_class_and_agrees_with_the_metric(swapped: ClassA
     assert METRICS["cnn"].score(synthetic, test, 0) == pytest.approx(2 / 3)
 
 
-def test_a_class_without_images_has_no_number() -> None:
+def test_a_class_without_images_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "EPOCHS", 1)  # however well the classifiers learn
+    monkeypatch.setattr(network, "STEPS", 5)
     labels = turns(120) % 2
     analysis = analyse_classes(bars(labels, 0), bars(turns(60), 1), 0)
     assert analysis.recognised[2] is None and analysis.entropy[2] is None

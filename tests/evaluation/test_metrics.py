@@ -155,6 +155,7 @@ def test_the_perceptron_has_two_hidden_layers():
     assert [layer.out_features for layer in model if isinstance(layer, torch.nn.Linear)] == [512, 256, 7]
 
 
+@pytest.mark.usefixtures("short_training")
 @pytest.mark.parametrize("name", ["cnn", "mlp"])
 def test_the_seed_reaches_the_network(name):
     """Networks of different seeds, trained on noise, disagree on some of 500 images of noise."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fedgan.config import Config, load_config
+from fedgan.config import Config, load_config, to_toml
 from fedgan.data.dataset import ImageDataset
 from fedgan.federation import simulation
 from fedgan.federation.aggregation import AGGREGATIONS
@@ -86,13 +86,30 @@ def tiny_config() -> Callable[..., Config]:
     return lambda *overrides: load_config(None, [*TINY_RUN, *overrides])
 
 
+def start_run(config: Config, output: Path, *, resume: bool = False, observer: Any = None) -> Outcome:
+    folder, sites = simulation.prepare(config, output, resume=resume)
+    return simulation.simulate(config, folder, sites, engine="local", resume=resume, observer=observer or Watcher())
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Config], Path]:
+    """Return the folder of an uninterrupted run of a configuration without privacy, made once; not to be changed."""
+    made: dict[str, Path] = {}
+
+    def folder_of(config: Config) -> Path:
+        if (key := to_toml(config)) not in made:
+            torch.set_num_threads(1)
+            folder = tmp_path_factory.mktemp("whole") / "run"
+            start_run(config, folder)
+            made[key] = folder
+        return made[key]
+
+    return folder_of
+
+
 @pytest.fixture
 def run() -> Callable[..., Outcome]:
-    def start(config: Config, output: Path, *, resume: bool = False, observer: Any = None) -> Outcome:
-        folder, sites = simulation.prepare(config, output, resume=resume)
-        return simulation.simulate(config, folder, sites, engine="local", resume=resume, observer=observer or Watcher())
-
-    return start
+    return start_run
 
 
 @pytest.fixture

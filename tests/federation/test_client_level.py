@@ -84,7 +84,7 @@ def test_each_round_is_charged_whether_the_coin_says_yes_or_no(
 def test_clients_take_part_at_the_accounted_rate(
     make_vault: MakeVault, request_of: Callable[[int], TrainRequest]
 ) -> None:
-    """The coin is secure, so the bound is set for a false alarm once in 1e8 runs."""
+    """The coin is secure, so the bound is set for a false alarm in fewer than one of 1e7 runs."""
     rounds = 150
     vault = make_vault(**CLIENT, participations=rounds, warm_start_share=0.0, noise=SecureNoise())
     taken = sum(answers(vault, request_of, rounds))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +11,7 @@ from typing import Any
 import pytest
 
 from fedgan.audit.verify import verify
+from fedgan.cli.app import main
 from fedgan.config import Config, to_toml
 from fedgan.errors import ClockError, FedganError
 from fedgan.federation import vault
@@ -34,7 +32,6 @@ pytestmark = pytest.mark.privacy
 MakeConfig = Callable[..., Config]
 MakeVault = Callable[..., Vault]
 DAY = timedelta(days=1)
-PROGRAM = "from fedgan.cli import main; main()"
 
 
 @contextmanager
@@ -107,25 +104,25 @@ def test_the_server_goes_on_without_a_client_whose_clock_is_behind(
     assert set(computed) == {"embedded", "00000"}
 
 
-def test_the_command_refuses_a_ledger_from_the_future(tiny_config: MakeConfig, run: Any, tmp_path: Path) -> None:
+def test_the_command_refuses_a_ledger_from_the_future(
+    tiny_config: MakeConfig, run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = tiny_config("federation.rounds=1", f"privacy.ledgers='{tmp_path / 'ledgers'}'")
     (tmp_path / "run.toml").write_text(to_toml(config))
     with clock_off_by(DAY):
         run(config, tmp_path / "first")
     before = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "simulate", str(tmp_path / "run.toml"), "--output", str(tmp_path / "second")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    capfd.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main(["simulate", str(tmp_path / "run.toml"), "--output", str(tmp_path / "second")])
+    said = capfd.readouterr()
     ledger = tmp_path / "ledgers" / "client-00000.jsonl"
     last = read_ledger(ledger)[-1].row["time"]
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-    assert done.stderr.startswith(
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+    assert said.err.startswith(
         f"fedgan: {ledger}: the last line of client 00000 was written at {last}, but this machine's clock says "
     )
-    assert "set the clock right" in done.stderr
+    assert "set the clock right" in said.err
     assert {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()} == before
     assert not (tmp_path / "second").exists()
 

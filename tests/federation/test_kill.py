@@ -110,7 +110,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("level", "kills"), [("none", 2), pytest.param("record", 1, marks=pytest.mark.privacy)])
 def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level: str, kills: int) -> None:
-    config = tiny_config(f"privacy.level='{level}'", "federation.rounds=30", "evaluation.count=200")
+    config = tiny_config(f"privacy.level='{level}'", "federation.rounds=12", "evaluation.count=200")
     (tmp_path / "run.toml").write_text(to_toml(config))
     settings = {"cwd": tmp_path, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "timeout": 120}
     whole = tmp_path / "whole"
@@ -120,14 +120,14 @@ def test_a_killed_command_resumes(tiny_config: MakeConfig, tmp_path: Path, level
         folder = tmp_path / f"killed-{number}"
         child = subprocess.Popen(command(folder, "run.toml"), cwd=tmp_path, env=settings["env"])
         rows: list[Any] = []
-        wanted = np.random.default_rng().integers(1, 30)
+        wanted = np.random.default_rng().integers(1, 12)
         while child.poll() is None and len(rows) < wanted:
             sleep(0.01)
             rows = RunFolder(folder).read_metrics()
         child.send_signal(signal.SIGKILL)
         assert child.wait(60) == -signal.SIGKILL
         subprocess.run(command(folder, "--resume"), check=True, **settings)
-        assert [row["round"] for row in RunFolder(folder).read_metrics()] == list(range(31))
+        assert [row["round"] for row in RunFolder(folder).read_metrics()] == list(range(13))
         card = json.loads((folder / "generator.json").read_text())
         if level == "none":
             assert (folder / "generator.safetensors").read_bytes() == (whole / "generator.safetensors").read_bytes()

@@ -1,13 +1,19 @@
-"""`kill -9` at any instant of the command: an observer of its own sees no mechanism that no ledger holds."""
+"""`kill -9` at any instant of the command: an observer of its own sees no mechanism that no ledger holds.
+
+Each command is a process of its own, forked from this one, which has loaded and calibrated all that a run needs: its
+time is the run's own. That commands killed in a fresh interpreter resume is in test_kill.py.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic
 
@@ -15,6 +21,7 @@ import numpy as np
 import pytest
 
 from fedgan.audit.verify import verify
+from fedgan.cli.app import main
 from fedgan.config import Config, to_toml
 from fedgan.privacy.events import SelfComposed
 from fedgan.privacy.ledger_scan import scan_lines, split_torn
@@ -28,6 +35,22 @@ KILLS = int(os.environ.get("FEDGAN_KILLS", "6"))
 SPENT = 3  # exit code where the warm start was charged and lost, so that the budget has no room for another
 
 
+def run_program(arguments: Sequence[str]) -> None:
+    """Be the observed command with `arguments`; what it says is dropped."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    sys.argv = [str(PROGRAM), *arguments]
+    runpy.run_path(str(PROGRAM), run_name="__main__")
+
+
+def end_of(child: BaseProcess) -> int:
+    """Wait for the end of a command and return its exit code, or the negative number of the signal that ended it."""
+    child.join(300)
+    assert child.exitcode is not None, "it does not end"
+    return child.exitcode
+
+
 class Watched:
     """A run of the command in `folder`, started again and again."""
 
@@ -35,17 +58,14 @@ class Watched:
         self.folder = folder
         self._log = folder.with_suffix(".log")
 
-    def start(self, tear: str = "no") -> subprocess.Popen[bytes]:
+    def start(self, tear: str = "no") -> BaseProcess:
         """Start the run, or go on with it."""
         begun = (self.folder / "config.toml").exists()
         arguments = ["--resume"] if begun else [str(self.folder.parent / "run.toml")]
-        command = [sys.executable, str(PROGRAM), str(self._log), tear, "simulate", *arguments]
-        return subprocess.Popen(
-            [*command, "--output", str(self.folder), "--quiet"],
-            cwd=self.folder.parent,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.DEVNULL,
-        )
+        command = [str(self._log), tear, "simulate", *arguments, "--output", str(self.folder), "--quiet"]
+        child = multiprocessing.get_context("fork").Process(target=run_program, args=(command,))
+        child.start()
+        return child
 
     def computed(self) -> Mechanisms:
         """Return the mechanisms that were begun."""
@@ -71,7 +91,7 @@ class Watched:
 
     def finish(self) -> None:
         """Go on to the end, where everything verifies."""
-        assert self.start().wait(300) in (0, SPENT)
+        assert end_of(self.start()) in (0, SPENT)
         self.check()
         assert verify([self.folder / "ledgers"]).intact
         if (self.folder / "generator.json").exists():
@@ -82,6 +102,8 @@ class Watched:
 def prepare(tiny_config: MakeConfig, tmp_path: Path) -> Callable[[str], Watched]:
     config = tiny_config("federation.rounds=12", "training.warm_start_steps=20", "evaluation.count=200")
     (tmp_path / "run.toml").write_text(to_toml(config))
+    with pytest.raises(SystemExit, match="0"):  # what it loads and calibrates, the children inherit
+        main(["simulate", str(tmp_path / "run.toml"), "--output", str(tmp_path / "first"), "--quiet"])
     return lambda name: Watched(tmp_path / name)
 
 
@@ -90,21 +112,19 @@ def test_kill_nine_at_random_instants(prepare: Callable[[str], Watched]) -> None
     rng = np.random.default_rng()
     run, killed, runs = prepare("run-0"), 0, 1
     begun = monotonic()
-    run.start().wait(300)
+    assert end_of(run.start()) == 0
     duration = monotonic() - begun
     run, computed = prepare("run-1"), run.computed().total()
     assert computed == 3 * (1 + 12 * 2)
     while killed < KILLS:
         child = run.start()
-        try:
-            child.wait(rng.uniform(0, duration))
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-        ended = child.wait(60) != -signal.SIGKILL
+        child.join(rng.uniform(0, duration))
+        child.kill()
+        code = end_of(child)
         run.check()
-        killed += not ended
-        if ended:
-            assert child.returncode in (0, SPENT)
+        killed += code == -signal.SIGKILL
+        if code != -signal.SIGKILL:
+            assert code in (0, SPENT)
             runs += 1
             run = prepare(f"run-{runs}")
     run.finish()
@@ -114,7 +134,7 @@ def test_kill_nine_inside_a_charge(prepare: Callable[[str], Watched]) -> None:
     """Before the line, within it twice, and after it, each as the run goes on from the kill before."""
     run, torn = prepare("run"), []
     for charge, length, computed, charged in ((2, 0, 1, 1), (2, 90, 2, 2), (3, 300, 5, 5), (1, 10**6, 5, 7)):
-        assert run.start(f"{charge}:{length}").wait(300) == -signal.SIGKILL
+        assert end_of(run.start(f"{charge}:{length}")) == -signal.SIGKILL
         torn += [path for path in (run.folder / "ledgers").glob("*.jsonl") if not path.read_bytes().endswith(b"\n")]
         assert (run.computed().total(), run.charged().total()) == (computed, charged)
         run.check()

@@ -187,19 +187,19 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, number: int, *, before: bool = Fals
 def test_a_run_resumed_anywhere_is_the_uninterrupted_one(
     tiny_config: MakeConfig,
     run: Run,
+    whole_run: Callable[[Config], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     saves: int,
     compression: str,
 ) -> None:
     config = tiny_config(*STAGES, NO_LEVEL, "federation.rounds=1", f"federation.compression='{compression}'")
-    run(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
         dies_at(patch, saves)
         with pytest.raises(KeyboardInterrupt):
             run(config, tmp_path / "broken")
     run(config, tmp_path / "broken", resume=True)
-    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "broken") == weights(whole_run(config))
 
 
 def test_a_run_begun_with_one_release_does_not_ask_for_more(tiny_config: MakeConfig, run: Run, tmp_path: Path) -> None:

@@ -218,13 +218,13 @@ def test_the_published_generator_has_the_texture_of_its_kind_and_shading(
 def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
     tiny_config: Callable[..., Config],
     run: Callable[..., Any],
+    whole_run: Callable[[Config], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     settings: tuple[str, ...],
     saves: int,
 ) -> None:
     config = tiny_config(*settings, NO_LEVEL, "federation.rounds=1")
-    run(config, tmp_path / "whole")
     done = []
 
     def save_and_die(*arguments: Any) -> Path:
@@ -238,7 +238,7 @@ def test_a_run_resumed_after_any_release_is_the_uninterrupted_one(
         with pytest.raises(KeyboardInterrupt):
             run(config, tmp_path / "broken")
     run(config, tmp_path / "broken", resume=True)
-    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "broken") == weights(whole_run(config))
 
 
 @pytest.mark.privacy

@@ -24,6 +24,7 @@ NO_NOISE = Mutant(
     after="+ 0",
     killed_by=("tests/test_total.py::test_noise", "tests/test_total.py::test_both"),
 )
+SAME_SIZE = replace(NO_NOISE, name="same-size", before="NOISE = 3", after="NOISE = 0")
 HARMLESS = replace(NO_NOISE, name="harmless", after="+ NOISE  # as it was")
 UNNOTICED = replace(NO_NOISE, name="unnoticed", killed_by=("tests/test_total.py::test_length",))
 HALF_NOTICED = replace(NO_NOISE, name="half-noticed", killed_by=(*NO_NOISE.killed_by, *UNNOTICED.killed_by))
@@ -36,7 +37,7 @@ NO_NAME = replace(NO_NOISE, name="no-name", after="+ undefined")
 DECLARED = replace(NO_NAME, name="declared", dies_of=("NameError",))
 NO_FIXTURE = replace(NO_NOISE, name="no-fixture", after="+ undefined", killed_by=("tests/test_total.py::test_fixture",))
 ENDLESS = replace(NO_NOISE, name="endless", before="    return", after="    while True: pass\n    return")
-
+LOADED = ("hypothesis",)  # what the observer imports: longer than these tests
 
 SOURCE = """NOISE = 3
 
@@ -92,7 +93,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def verdicts(root: Path, *mutants: Mutant, timeout: float = 60.0) -> dict[str, tuple[Verdict, str]]:
-    results = run_suite(mutants, root=root, jobs=1, timeout=timeout, libraries=())
+    results = run_suite(mutants, root=root, jobs=1, timeout=timeout, libraries=LOADED)
     return {result.mutant.name: (result.verdict, result.reason) for result in results}
 
 
@@ -118,11 +119,15 @@ def names(cases: list[tuple[Mutant, str]]) -> list[str]:
 def found(root: Path) -> dict[str, tuple[Verdict, str]]:
     """What a suite of all kinds of mutants finds, in an order in which one might spoil the next."""
     cases = [mutant for mutant, _ in (*BROKEN, *NOT_PLANTABLE, *SURVIVORS)]
-    return verdicts(root, DECLARED, *cases, NO_NOISE)
+    return verdicts(root, SAME_SIZE, DECLARED, *cases, NO_NOISE)
 
 
 def test_a_mutant_is_killed_when_every_named_test_fails(found: dict[str, tuple[Verdict, str]]) -> None:
     assert found["no-noise"] == (Verdict.KILLED, "3 failed")
+
+
+def test_a_mutant_as_long_as_what_it_replaces_is_no_compiled_original(found: dict[str, tuple[Verdict, str]]) -> None:
+    assert found["same-size"] == (Verdict.KILLED, "3 failed")
 
 
 @pytest.mark.parametrize(("mutant", "survivor"), SURVIVORS, ids=names(SURVIVORS))
@@ -187,7 +192,7 @@ def suite(root: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple
     """Run the command line on a killed and a surviving mutant; return its exit code and what it printed."""
 
     def call(*arguments: str) -> tuple[int, str]:
-        code = main([NO_NOISE, UNNOTICED], root, arguments, libraries=())
+        code = main([NO_NOISE, UNNOTICED], root, arguments, libraries=LOADED)
         return code, capsys.readouterr().out
 
     return call

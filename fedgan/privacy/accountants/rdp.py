@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 from fedgan.privacy.accountant import ACCOUNTANTS
 
@@ -12,14 +14,24 @@ from fedgan.privacy.accountant import ACCOUNTANTS
 @ACCOUNTANTS.register("rdp")
 def rdp(counts: Mapping[tuple[float, float], int], *, delta: float, coarse: bool) -> float:
     """Return an upper bound that is looser than `pld` (by some 5 to 15 % in training) and quick for any count."""
+    from dp_accounting.rdp import RdpAccountant, compute_epsilon
+
+    divergences = sum(count * _divergences(*mechanism) for mechanism, count in counts.items())
+    return float(compute_epsilon(RdpAccountant().orders, divergences, delta)[0])
+
+
+@lru_cache(maxsize=1024)
+def _divergences(probability: float, noise: float) -> Any:
+    """Return one mechanism's divergence at each order (read-only): n of them diverge n times as much."""
     from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
     from dp_accounting.rdp import RdpAccountant
 
     accountant = RdpAccountant()
     with _quiet():
-        for (probability, noise), count in counts.items():
-            accountant.compose(PoissonSampledDpEvent(probability, GaussianDpEvent(noise)), count)
-    return float(accountant.get_epsilon(delta))
+        accountant.compose(PoissonSampledDpEvent(probability, GaussianDpEvent(noise)))
+    divergences = accountant.rdp
+    divergences.flags.writeable = False
+    return divergences
 
 
 @contextmanager

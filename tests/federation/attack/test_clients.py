@@ -29,6 +29,8 @@ from fedgan.training.gan import Gan
 
 pytestmark = pytest.mark.privacy
 
+SIGMAS = 5.7  # the noise is the operating system's: a false alarm in some 1e8 runs
+
 WHOLE = (
     "federation.algorithm='dp_fedavg_gan'",
     "privacy.level='client'",
@@ -74,8 +76,10 @@ def test_canaries_are_published_with_the_noise_that_was_charged(
     assert (len(published), len(rows), rows[0]["level"]) == (2, 2, "client")
     for seen in published:
         # A canary adds 1 or nothing by a fair coin, and every client takes part in every round here.
-        assert seen.mean() == pytest.approx(finding.included / finding.canaries, abs=5 * multiplier / np.sqrt(2000))
-        assert seen.std() == pytest.approx(np.hypot(multiplier, 0.5), rel=5 / np.sqrt(4000))
+        assert seen.mean() == pytest.approx(
+            finding.included / finding.canaries, abs=SIGMAS * multiplier / np.sqrt(2000)
+        )
+        assert seen.std() == pytest.approx(np.hypot(multiplier, 0.5), rel=SIGMAS / np.sqrt(4000))
     assert finding.claimed == pytest.approx(2, rel=0.02)
     assert not finding.exceeded
 
@@ -99,6 +103,7 @@ def test_a_server_with_a_bug_is_found_by_the_attack_alone(
 
 @pytest.mark.slow
 def test_honest_noise_is_below_the_claim(audit: Callable[..., Finding], tmp_path: Path) -> None:
+    """As of one vault (test_power.py): what the bounds prove of sound noise is far below, in every run."""
     exceeded = 0
     for _ in range(20):
         for path in tmp_path.iterdir():

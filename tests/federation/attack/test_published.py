@@ -26,6 +26,8 @@ from fedgan.privacy.ledger import read_ledger
 
 pytestmark = pytest.mark.privacy
 
+SIGMAS = 5.7  # the noise is the operating system's: a false alarm in some 1e8 runs
+
 AGGREGATOR = ("federation.algorithm='fedsgd'", "federation.local_steps=1", "privacy.trust='aggregator'")
 FULL_BATCHES = ("training.warm_start='none'", "training.batch_size=1437", "training.discriminator_steps=1")
 
@@ -67,8 +69,8 @@ def test_each_canary_is_published_with_the_noise_that_was_charged(
     coins = [watch.canaries.coins(watch.canaries.gradient) for watch in sites.watches.values()]
     noise = np.concatenate([step - coins[number % 2] for number, step in enumerate(published)])
     count = len(noise)
-    assert abs(noise.mean()) < 5 * multiplier / np.sqrt(count)
-    assert noise.std() == pytest.approx(multiplier, rel=5 / np.sqrt(2 * count))
+    assert abs(noise.mean()) < SIGMAS * multiplier / np.sqrt(count)
+    assert noise.std() == pytest.approx(multiplier, rel=SIGMAS / np.sqrt(2 * count))
     assert not finding.exceeded
     assert finding.claimed == pytest.approx(2, rel=0.02)
 
