@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 import pytest
@@ -12,7 +13,4 @@ def pytest_collection_finish() -> None:
     """Looking through torch and its kin again and again takes a sixth of the time of the quick tests."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)  # not earlier: pytest's own collections at its end would go through it all
