@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 import pytest
@@ -9,10 +10,7 @@ import pytest
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Looking through torch and its kin again and again takes a sixth of the time of the quick tests."""
+    """Looking through torch and its kin again and again takes up to a sixth of the time of quick tests."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)  # not earlier: pytest's own collections at its end would go through it all
