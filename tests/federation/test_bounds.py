@@ -158,7 +158,8 @@ def test_the_bounds_of_a_run_are_those_of_its_vaults(
 ) -> None:
     """The noise that the server expects is what a vault with the same plan adds, and the largest draws of it pass."""
     overrides = [f"federation.algorithm={algorithm}", f"privacy.level={level}", "privacy.accountant=rdp"]
-    overrides += ["training.batch_size=12", "partition.clients=1", "federation.local_steps=1"]
+    overrides += ["training.batch_size=12", "partition.clients=1", "federation.rounds=10"]
+    overrides += ["federation.local_steps=1"]
     server = server_of(load_config(None, overrides), [Description("00000", 48, (1, 8, 8), 4)])
     found = server.inspector.bounds
     assert found is not None

@@ -68,6 +68,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Serv
                 "training.warm_start_features=400",
                 "training.warm_start_steps=250",
                 "training.warm_start_batch_size=200",
+                "federation.rounds=10",
                 "federation.local_steps=5",
                 f"federation.aggregation='{rule}'",
             ],
