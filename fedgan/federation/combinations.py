@@ -112,6 +112,7 @@ def check_warm_start(
     stages: int = 0,
     early_stopping: int = 0,
     class_counts: str = "released",
+    rounds: int = 1,
 ) -> None:
     """Raise UsageError, with the reason, where a warm start does not go with other settings.
 
@@ -120,7 +121,14 @@ def check_warm_start(
         model: `model.name`.
         stages: `training.warm_start_stages`; 0 for the usual number.
         early_stopping: `training.early_stopping_rounds`; 0 for none.
+        rounds: `federation.rounds`.
     """
+    if warm_start == "none" and rounds == 0 and not public_data:
+        raise UsageError(
+            "federation.rounds = 0 does not go with training.warm_start = 'none', as nothing would be trained: give at "
+            "least 1, or training.warm_start = 'mean_embedding' or 'mixture'",
+            "federation.rounds",
+        )
     if warm_start == "mean_embedding":
         _check_embeddings(stages or 1, anchor_weight, early_stopping)
     if warm_start == "mixture" and stages:

@@ -77,6 +77,7 @@ def check_names(config: Config) -> None:
         stages=config.training.warm_start_stages,
         early_stopping=config.training.early_stopping_rounds,
         class_counts=config.training.class_counts,
+        rounds=config.federation.rounds,
     )
     check_early_stopping(
         patience=config.training.early_stopping_rounds,

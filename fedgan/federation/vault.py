@@ -232,7 +232,7 @@ class Vault:
             expected_rows=1.0 if summed else plan.expected_batch + self._training.optimisation.batch_size,
             noise=self._noise,
             engine=plan.clipping_engine,
-            microbatch=self._training.optimisation.microbatch,
+            microbatch=microbatch,
         )
 
     def _batches(self, round_number: int) -> Batches:

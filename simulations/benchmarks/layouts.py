@@ -18,13 +18,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from fedgan.files import write_text
-from fedgan.privacy.clipping import clipped_gradient_sum
-from fedgan.privacy.gradient import PlainGradient
-from simulations.benchmarks._cases import CASES, losses, prepare
+from simulations.benchmarks._cases import CASES, prepare
 from simulations.benchmarks._measure import paired_ratio, take_turns
+from simulations.benchmarks.discriminator_step import take_step
 
 CHOSEN = ("28x28, 128 rows", "28x28, 256 rows", "32x32x3, 128 rows", "64x64x3, 64 rows")
 RATIOS = {
@@ -67,20 +65,12 @@ def _steps(case: str) -> dict[str, Callable[[], object]]:
     images_last = (given[0].to(memory_format=torch.channels_last), *given[1:])
     compiled, _ = prepare(CASES[case], rows, device)
     return {
-        "plain": partial(_plain, plain, inputs),
-        "plain, channels last": partial(_plain, last, images_last),
-        "plain, compiled": partial(_plain, torch.compile(compiled), inputs),
-        "private": partial(_private, plain, inputs),
-        "private, channels last": partial(_private, last, images_last),
+        "plain": partial(take_step, "plain", plain, inputs),
+        "plain, channels last": partial(take_step, "plain", last, images_last),
+        "plain, compiled": partial(take_step, "plain", torch.compile(compiled), inputs),
+        "private": partial(take_step, "book_keeping", plain, inputs),
+        "private, channels last": partial(take_step, "book_keeping", last, images_last),
     }
-
-
-def _plain(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    PlainGradient()(module, inputs, losses)
-
-
-def _private(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    clipped_gradient_sum(module, inputs, losses, max_norm=1.0)
 
 
 if __name__ == "__main__":

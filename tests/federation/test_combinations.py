@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedgan.errors import UsageError
-from fedgan.federation.combinations import check_combination
+from fedgan.federation.combinations import check_combination, check_warm_start
 
 pytestmark = pytest.mark.privacy
 
@@ -101,3 +101,18 @@ def test_sums_that_wait_for_the_servers_noise_are_not_rounded(compression: str) 
     with pytest.raises(UsageError, match="rounding a sum before the noise") as caught:
         check_combination(**DEFAULTS | summed)
     assert caught.value.key == "federation.compression"
+
+
+def test_a_run_that_would_train_nothing_is_refused() -> None:
+    nothing: dict[str, Any] = {
+        "warm_start": "none",
+        "model": "mlp",
+        "anchor_weight": 0.0,
+        "public_data": "",
+        "rounds": 0,
+    }
+    with pytest.raises(UsageError, match=r"federation\.rounds = 0 .*nothing would be trained") as caught:
+        check_warm_start(**nothing)
+    assert caught.value.key == "federation.rounds"
+    for something in ({"rounds": 1}, {"warm_start": "mean_embedding"}, {"public_data": "mnist"}):
+        check_warm_start(**nothing | something)

@@ -64,7 +64,7 @@ def _tried(
             try:
                 with nullcontext() if differentiating else recorder:
                     output = functional_call(module, buffers, tuple(part.clone() for part in made_up))
-                _refuse_dependence(module, output, made_up)
+                _refuse_dependence(module, output, made_up, differentiating)
             except UsageError:
                 raise
             except Exception as error:  # whatever a forward pass may raise on rows that are not its own
@@ -81,12 +81,19 @@ def _made_up(part: Tensor, rows: int) -> Tensor:
     return torch.zeros(shape, device=part.device, dtype=part.dtype)
 
 
-def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, ...]) -> None:
+def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, ...], differentiating: bool) -> None:
+    """Refuse `module` if another row has a slope; one that is not finite counts, but where the module differentiates.
+
+    There, the root of a derivative that vanishes on made-up rows has no slope of its own.
+    """
     parts = [part for part in inputs if part.requires_grad]
     if not parts or not output.requires_grad:
         return
     slopes = torch.autograd.grad(output[0].float().sum(), parts, retain_graph=True, allow_unused=True)
-    if any(slope is not None and bool(((slope[1:] != 0) & slope[1:].isfinite()).any()) for slope in slopes):
+    others = [slope[1:] for slope in slopes if slope is not None]
+    if differentiating:
+        others = [slope.nan_to_num(0.0, 0.0, 0.0) for slope in others]
+    if any(bool((slope != 0).any()) for slope in others):
         raise UsageError(
             f"the forward pass of {type(module).__name__} mixes the samples of a batch (the output of one depends on "
             "another), so no sample's influence can be bounded: leave such statistics out of the model (model.name)"

@@ -89,7 +89,7 @@ MUTANTS = (
         file=_CONVOLUTIONS,
         before="as_pixels(images)",
         after="images",
-        killed_by=(f"{_CONVOLUTION_TESTS}::test_no_input_makes_a_row_longer_than_one",),
+        killed_by=(f"{_FAMILY_TESTS}::test_no_input_makes_a_row_longer_than_one[convolutions]",),
     ),
     Mutant(
         name="convolution-release-for-free",

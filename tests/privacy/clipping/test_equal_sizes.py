@@ -51,6 +51,17 @@ def test_added_rows_change_nothing(engine: str, rows: int) -> None:
     assert_equal(in_equal_sizes(ENGINES[engine])(module, inputs, loss, max_norm=0.5), expected)
 
 
+@pytest.mark.parametrize("engine", ENGINES.names())
+def test_repeating_a_row_without_a_finite_gradient_changes_nothing(engine: str) -> None:
+    module, (images, labels) = critic(), batch(33)
+    images[-1] = float("nan")
+    expected = clipped_gradient_sum(module, (images, labels), loss, max_norm=0.5, engine=engine)
+    sums, norms = in_equal_sizes(ENGINES[engine])(module, (images, labels), loss, max_norm=0.5)
+    assert all(bool(value.isfinite().all()) for value in sums.values())
+    assert_equal((sums, norms[:-1]), (expected[0], expected[1][:-1]))
+    assert not norms[-1].isfinite()
+
+
 def test_added_rows_change_nothing_in_slices_and_beside_a_penalty() -> None:
     module, (images, labels) = PenalisedCritic(critic()), batch(75)
     of_norm = PENALTIES["r1"].of_norm

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from math import inf, nan, sqrt
+from math import sqrt
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.models.families.mixture import MixtureGenerator, begin_refinement, lay_over
 from fedgan.training.warm_start import ConvolutionMap, embed, estimate_target, fit_generator
 
-HOSTILE = st.one_of(st.floats(width=32), st.sampled_from([nan, inf, -inf, 3.4e38, -3.4e38, 1e-45, 0.0]))
 SMALL_MAP = ConvolutionMap((1, 8, 8), seed=3)
 
 
@@ -24,15 +21,6 @@ def images(count: int, *shape: int, seed: int = 0) -> Tensor:
 
 def norms(rows: Tensor) -> Tensor:
     return torch.linalg.vector_norm(rows.double(), dim=1)
-
-
-@pytest.mark.privacy
-@settings(deadline=None)
-@given(st.lists(HOSTILE, min_size=64, max_size=64))
-def test_no_input_makes_a_row_longer_than_one(pixels: list[float]) -> None:
-    rows = SMALL_MAP(torch.tensor(pixels).reshape(1, 1, 8, 8))
-    assert rows.isfinite().all()
-    assert SMALL_MAP.count_weight - 1e-6 <= float(norms(rows)) <= 1
 
 
 @pytest.mark.privacy

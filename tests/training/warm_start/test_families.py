@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedgan.data.dataset import ImageDataset
 from fedgan.errors import UsageError
 from fedgan.training.warm_start import FAMILIES, FeatureMap, embed, map_of
+from fedgan.training.warm_start.rows import COUNT_WEIGHT
 
 FAMILY_NAMES = FAMILIES.names()
+OF_NORM_ONE = {"bandwidths", "fourier", "wavelets", "windows"}
+HOSTILE = st.one_of(st.floats(width=32), st.sampled_from([nan, inf, -inf, 3.4e38, -3.4e38, 1e-45, 0.0, 1.0, -1.0]))
 COMBINED = ["windows,wavelets", "patch_moments,convolutions,fourier"]
 
 
 def test_the_families() -> None:
     assert FAMILY_NAMES == ["bandwidths", "convolutions", "fourier", "patch_moments", "wavelets", "windows"]
+
+
+@pytest.mark.privacy
+@pytest.mark.parametrize("name", [*FAMILY_NAMES, *COMBINED])
+def test_no_input_makes_a_row_longer_than_one(name: str) -> None:
+    feature_map = map_of(name, (1, 8, 8), features=60, seed=3)
+    shortest = 0.99 if set(name.split(",")) <= OF_NORM_ONE else COUNT_WEIGHT - 1e-6
+
+    @settings(deadline=None)
+    @given(st.lists(HOSTILE, min_size=64, max_size=64))
+    def check(pixels: list[float]) -> None:
+        rows = feature_map(torch.tensor(pixels).reshape(1, 1, 8, 8))
+        assert rows.isfinite().all()
+        assert shortest < float(rows.double().norm()) <= 1
+
+    check()
 
 
 @pytest.mark.privacy
