@@ -26,6 +26,8 @@ _GRIDS = (7, 4)
 _BANDWIDTH = 0.5
 """Kernel bandwidth over the typical distance of two noise images."""
 _EXAMPLES = 500
+_SHARPEST = 4.0
+"""Contrast, before it is cut off smoothly, of the noise images with the hardest edges; others have less, down to 1."""
 
 
 class WaveletMap(ClassFeatures):
@@ -34,8 +36,8 @@ class WaveletMap(ClassFeatures):
     A row is [a, b cos(W s), b sin(W s)], random Fourier features (Rahimi and Recht 2007) of s: the image, the moduli of
     its Morlet wavelets of six directions at two scales, and the moduli of the wavelets of the finer moduli, all
     averaged over windows (Bruna and Mallat 2013, "Invariant scattering convolution networks", arXiv:1203.1513). Each
-    coordinate of s is divided by its deviation over images of noise with a falling spectrum, so no constant depends on
-    data. The constant coordinate makes a class's sum carry its number of records.
+    coordinate of s is divided by its deviation over images of noise with a falling spectrum, some of them with edges,
+    so no constant depends on data. The constant coordinate makes a class's sum carry its number of records.
 
     Guarantee: every row is finite with norm at most 1, whatever the input: values that are not numbers count as 0,
     others are clamped to [-1, 1].
@@ -62,7 +64,7 @@ class WaveletMap(ClassFeatures):
             raise bad_value("training.warm_start_features", features, "an even number of at least 2")
         rng = torch.Generator().manual_seed(seed)
         self.register_buffer("filters", _morlets(), persistent=False)
-        examples = self._scattering(noise_images(image_shape, _EXAMPLES, rng))
+        examples = self._scattering(_sharpened(noise_images(image_shape, _EXAMPLES, rng), rng))
         self.register_buffer("scales", examples.std(dim=0).clamp(min=1e-3), persistent=False)
         examples = examples / self.scales
         distance = (examples[::2] - examples[1::2]).norm(dim=1).median()
@@ -90,6 +92,15 @@ class WaveletMap(ClassFeatures):
         found = conv2d(planes, self.filters, padding=_SIDE // 2).unflatten(1, (_ANGLES, 2))
         moduli: Tensor = (found.square().sum(dim=2) + _SMOOTH).sqrt()
         return moduli
+
+
+def _sharpened(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Return `images` (N, C, H, W) with the contrast of each raised at random: smooth ones next to ones with edges.
+
+    Smooth noise alone has so weak edges that pictures of things would lie many deviations apart, all unlike each other.
+    """
+    contrast = _SHARPEST ** torch.rand(len(images), 1, 1, 1, generator=rng)
+    return (contrast * images.clamp(-0.999, 0.999).atanh()).tanh()
 
 
 def _morlets() -> Tensor:

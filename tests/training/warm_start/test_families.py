@@ -98,3 +98,18 @@ def test_a_combination_holds_an_equal_part_of_each_family() -> None:
 def test_a_combination_of_what_is_no_family_or_of_one_twice_is_refused(names: str, said: str) -> None:
     with pytest.raises(UsageError, match=rf"training\.warm_start_family.*{said}"):
         map_of(names, (1, 8, 8), features=60, seed=5)
+
+
+@pytest.mark.parametrize("name", FAMILY_NAMES)
+def test_pictures_that_are_nearly_the_same_have_features_that_are_alike(name: str) -> None:
+    """Where they have not, the mean of many pictures of one thing says nothing, and no generator can be fitted to it."""
+    discs = torch.stack([_disc(8), _disc(9), _disc(8, across=15), _disc(8, brightness=0.7)])
+    features = map_of(name, (1, 28, 28), features=1000, seed=0)(discs)[:, 1:]
+    alike = torch.nn.functional.cosine_similarity(features[:1], features[1:])
+    assert alike.min() > 0.25
+
+
+def _disc(radius: float, *, across: float = 14, brightness: float = 1.0) -> torch.Tensor:
+    down, right = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    inside = (down - 14) ** 2 + (right - across) ** 2 < radius**2
+    return torch.where(inside, brightness, -1.0)[None]
