@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedgan.models.cosines import MOST_COSINES, falling_spectrum
 from fedgan.models.families.mixture import MixtureGenerator
+from fedgan.training.warm_start.beside import KeptMoments
 from fedgan.training.warm_start.components import component_factors
 from fedgan.training.warm_start.moments import Cells, LocalMoments
 from fedgan.training.warm_start.readings import Readings, read
@@ -55,6 +56,7 @@ class MixtureFit:
 
     Attributes:
         stage: releases absorbed so far.
+        kept: those of order 2 among them.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class MixtureFit:
         self._rng_of = rng_of
         self._as_seen = as_seen
         self.stage = 0
+        self.kept: list[KeptMoments] = []
         channels, height, width = generator.image_shape
         self._largest = sqrt(channels * height * width)
         classes, coefficients = generator.num_classes, generator.means.shape[2]
@@ -95,9 +98,9 @@ class MixtureFit:
         """Return the cells of the next stage, as a request carries them and a checkpoint keeps them."""
         return dict(vars(self._cells))
 
-    def load(self, stage: int, arrays: dict[str, Tensor]) -> None:
-        """Go on after `stage` releases with the cells in `arrays`."""
-        self.stage, self._cells = stage, Cells(**arrays)
+    def load(self, stage: int, arrays: dict[str, Tensor], kept: Sequence[KeptMoments]) -> None:
+        """Go on after `stage` releases, of which `kept` were of order 2, with the cells in `arrays`."""
+        self.stage, self._cells, self.kept = stage, Cells(**arrays), list(kept)
 
     def moments(self) -> LocalMoments:
         """Return what the next stage releases sums of."""
@@ -112,6 +115,8 @@ class MixtureFit:
         """
         readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
         self._cells = self._seen()
+        if self.order == 2:
+            self.kept.append(KeptMoments(self._cells, sums, self._shares[self.stage]))
         if self.stage == 0:
             self._cells = self._about_the_means(readings, noise_std)
         elif self.stage == 1:

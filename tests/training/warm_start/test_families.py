@@ -102,7 +102,7 @@ def test_a_combination_of_what_is_no_family_or_of_one_twice_is_refused(names: st
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
 def test_pictures_that_are_nearly_the_same_have_features_that_are_alike(name: str) -> None:
-    """Where they have not, the mean of many pictures of one thing says nothing, and no generator can be fitted to it."""
+    """Where they have not, the mean of many pictures of one thing says nothing that a generator could be fitted to."""
     discs = torch.stack([_disc(8), _disc(9), _disc(8, across=15), _disc(8, brightness=0.7)])
     features = map_of(name, (1, 28, 28), features=1000, seed=0)(discs)[:, 1:]
     alike = torch.nn.functional.cosine_similarity(features[:1], features[1:])
