@@ -5,5 +5,6 @@
     python -m simulations.results table
 
 `run` trains a row's configuration, evaluates it by the protocol of the tables, and writes docs/results/ROW.seed-S.json
-with a PNG of samples beside it. `table` (or `make results`) writes tables and plots from all such files.
+with a PNG of samples beside it. `list` says too which records are of a configuration that their row has no more.
+`table` (or `make results`) writes tables and plots from all such files.
 """

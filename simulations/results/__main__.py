@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedgan.errors import FedganError, unknown_name
 from simulations.results import __doc__ as description
 from simulations.results.catalogue import ROWS
-from simulations.results.record import FOLDER, record_path
-from simulations.results.runner import ROOT, free_path, run_row
+from simulations.results.origin import ROOT, UNKNOWN, configs_of, digest
+from simulations.results.record import FOLDER, Record, read_records
+from simulations.results.row import Row
+from simulations.results.runner import free_path, run_row
 
 RESULTS = ROOT / FOLDER
 PAGE = ROOT / "docs" / "results.md"
@@ -42,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every row, and the seeds that have not been run")
+    commands.add_parser("list", help="every row, the seeds that have not been run, or with another configuration")
     run = commands.add_parser("run", help="train and evaluate rows with one seed")
     run.add_argument("row", metavar="ROW", nargs="+")
     run.add_argument("--seed", type=int, default=0)
@@ -67,10 +70,18 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _list() -> None:
+    records = read_records(RESULTS)
     for row in ROWS.values():
-        missing = [str(seed) for seed in row.seeds if not record_path(RESULTS, row.name, seed).exists()]
-        state = f"not run: seed {', '.join(missing)}" if missing else "run"
-        print(f"{row.name:36} {state}")
+        print(f"{row.name:36} {_state(row, records.get(row.name, ()))}")
+
+
+def _state(row: Row, records: Sequence[Record]) -> str:
+    """Return which seeds of `row` have no record, and which have one of a configuration that it has no more."""
+    missing = sorted({*row.seeds} - {record.seed for record in records})
+    known = [record for record in records if record.configuration != UNKNOWN]
+    other = [record.seed for record in known if record.configuration != digest(configs_of(row, record.seed))]
+    named = (("not run", missing), ("other configuration", other))
+    return "; ".join(f"{what}: seed {', '.join(map(str, seeds))}" for what, seeds in named if seeds) or "run"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def page_text(page: str, records: Mapping[str, Sequence[Record]]) -> str:
     Raises:
         ValueError: a table has no place in it.
     """
-    parts = {table.name: table_text(table, records) for table in TABLES} | {"published": sources_text()}
+    parts = {table.name: table_text(table, records) for table in TABLES}
+    parts |= {"published": sources_text(), "origins": _origins_text(records)}
     parts |= {
         f"{table.name}-samples": f"![Samples](results/{table.name}.png)"
         if any(records.get(row.name) for row in table.rows)
@@ -33,6 +34,13 @@ def page_text(page: str, records: Mapping[str, Sequence[Record]]) -> str:
             raise ValueError(f"docs/results.md needs the markers '{begin}' and '{end}' once")
         page = place.sub(lambda _: f"{begin}\n{text}\n{end}", page)  # noqa: B023
     return page
+
+
+def _origins_text(records: Mapping[str, Sequence[Record]]) -> str:
+    """Return how many records say what made them."""
+    every = [record for found in records.values() for record in found]
+    known = sum(bool(record.commit and record.configuration) for record in every)
+    return f"{known} of {len(every)} records name the commit and the configuration that made them; the others do not."
 
 
 def make_page(page: Path, results: Path) -> None:

@@ -30,6 +30,9 @@ class Record:
         training_seconds, evaluation_seconds: by the clock.
         hardware: what it ran on.
         stopped: why it ended early, or "".
+        commit, judging_commit: of the checkouts that trained and that judged it (`origin.commit_of`): None where there
+            was no git, "" where nobody wrote it down, as in older records.
+        configuration: `origin.digest` of what was run; "" in older records.
     """
 
     row: str
@@ -49,6 +52,9 @@ class Record:
     evaluation_seconds: float
     hardware: dict[str, str | int | float]
     stopped: str = ""
+    commit: str | None = ""
+    judging_commit: str | None = ""
+    configuration: str = ""
 
 
 def record_path(folder: Path, row: str, seed: int) -> Path:

@@ -9,9 +9,9 @@ import pytest
 
 from fedgan.config import load_config
 from simulations.results.catalogue import CURVES, ROWS, TABLES
+from simulations.results.origin import ROOT
 from simulations.results.published import PUBLISHED
 from simulations.results.row import Row
-from simulations.results.runner import ROOT
 
 NAMES = sorted(ROWS)
 

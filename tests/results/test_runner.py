@@ -74,16 +74,17 @@ def test_a_result_is_not_replaced_by_accident(tmp_path: Path) -> None:
 def test_a_run_that_was_trained_elsewhere_is_judged_as_what_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(ROW, tmp_path)
+    first = json.loads(run(ROW, tmp_path).read_text())
     note = tmp_path / "runs" / "tiny-seed-4" / "trained.json"
-    there = json.loads(note.read_text()) | {"seconds": 7.04, "hardware": {"cpu": "another", "threads": 3, "gpu": ""}}
+    elsewhere = {"seconds": 7.04, "hardware": {"cpu": "another", "threads": 3, "gpu": ""}, "commit": "a" * 40}
+    there = json.loads(note.read_text()) | elsewhere
     note.write_text(json.dumps(there))
     monkeypatch.setattr("fedgan.federation.simulation.simulate", lambda *args, **kwargs: pytest.fail("trained again"))
-    first, again = (
-        json.loads(path.read_text())
-        for path in (tmp_path / "results" / "tiny.seed-4.json", run(ROW, tmp_path, replace=True))
-    )
+    again = json.loads(run(ROW, tmp_path, replace=True).read_text())
     assert (again["training_seconds"], again["hardware"]) == (7.0, there["hardware"])
+    assert (again["commit"], again["judging_commit"]) == ("a" * 40, first["commit"])
+    note.write_text(json.dumps({name: value for name, value in there.items() if name != "commit"}))  # as older ones
+    assert json.loads(run(ROW, tmp_path, replace=True).read_text())["commit"] == ""
     assert again["metrics"] == pytest.approx(first["metrics"])
     with pytest.raises(UsageError, match="tiny-seed-4 holds a run of another configuration"):
         run(replace(ROW, settings=(*ROW.settings, "training.warm_start_steps=21")), tmp_path, replace=True)
