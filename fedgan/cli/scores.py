@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -84,6 +84,22 @@ def reads_table(found: Reads) -> list[Table | str]:
         "  more than the test set has, beyond the noise and chance, is memory of training records\n"
         "  noise: standard deviation of the noise in each share; epsilon: all that the client has spent by now",
     ]
+
+
+def earlier_lines(earlier: Sequence[Mapping[str, Any]]) -> str:
+    """Return what earlier reads of private records have found, a line each, and of which generator."""
+    lines = ["earlier private reads, as evaluation.json keeps them (shares of all records, with their noise):"]
+    for reads in earlier:
+        generator = reads.get("generator", {})
+        whose = {
+            True: "of this generator",
+            False: f"NOT of this generator: of one of {generator.get('rounds')} rounds, sha256 "
+            f"{generator.get('sha256', '')[:16]}",
+            None: "of a generator that was not noted down, which may be another than this one",
+        }[reads["of_this_generator"]]
+        shares = ", ".join(f"{name} {share:.4f}" for name, share in reads.get("all", {}).get("shares", {}).items())
+        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients, {whose}: {shares}")
+    return "\n".join(lines)
 
 
 def _share(value: float | None) -> str:

@@ -51,6 +51,7 @@ class Reads:
     """What one evaluation has read of private records.
 
     Attributes:
+        generator: which one was asked about: `sha256` of its weights, and its `rounds`.
         epsilon: what it cost each client by itself at `delta`; None, as `delta`, at level "none".
         noise_multiplier: standard deviation of the noise over the sensitivity, the root of the number of questions.
         test_records: images of the test set.
@@ -58,6 +59,7 @@ class Reads:
         clients: those whose records were read.
     """
 
+    generator: dict[str, Any]
     epsilon: float | None
     delta: float | None
     noise_multiplier: float
@@ -74,6 +76,7 @@ class Reads:
         """Return it as JSON holds it."""
         return {
             "statement": self.statement,
+            "generator": self.generator,
             "epsilon": self.epsilon,
             "delta": self.delta,
             "noise_multiplier": self.noise_multiplier,

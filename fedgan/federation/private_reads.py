@@ -15,6 +15,7 @@ from fedgan.evaluation.counts import Counts, Reads
 from fedgan.evaluation.memorisation import Probe, make_probe
 from fedgan.federation.card import read_card
 from fedgan.federation.discriminator import load_discriminator
+from fedgan.federation.evaluation_file import which_generator
 from fedgan.federation.requests import Refusal
 from fedgan.federation.run import is_private
 from fedgan.federation.simulation import ledgers_of
@@ -83,6 +84,7 @@ class PrivateReads:
         probe = make_probe(synthetic, test, seed=seed, discriminator=discriminator)
         private = is_private(self._config)
         return Reads(
+            generator=which_generator(self._folder),
             epsilon=self._epsilon if private else None,
             delta=self._config.privacy.delta if private else None,
             noise_multiplier=self._multiplier,
