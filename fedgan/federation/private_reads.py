@@ -24,6 +24,7 @@ from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.commitment import commitment
 from fedgan.privacy.events import Event, Gaussian
 from fedgan.privacy.ledger import read_ledger
+from fedgan.privacy.ledger_scan import scan_lines, split_torn
 from fedgan.privacy.levels import events_at
 from fedgan.privacy.plan_noise import evaluation_noise_for
 from fedgan.runs import RunFolder
@@ -148,7 +149,8 @@ class PrivateReads:
 def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
     """Refuse unless the records here are those that the ledgers were opened for, as only their salts can tell.
 
-    The salts stay with the records: a server that keeps copies of its clients' ledgers has none.
+    The salts stay with the records: a server that keeps copies of its clients' ledgers has none. A last line torn by a
+    crash is left out, and repaired only once all that is before it has said whose the ledgers are.
     """
     for index in range(len(sites)):
         path = ledger_path(ledgers_of(config, folder), client_name(index))
@@ -160,7 +162,9 @@ def _check_owner(folder: RunFolder, config: Config, sites: Sites) -> None:
             raise UsageError(
                 f"{OPTION}: {path.with_suffix('.salt')} is not here: only who owns a run's records may read them"
             ) from None
-        if not hmac.compare_digest(expected, read_ledger(path)[-1].dataset):
+        whole, _ = split_torn(path.read_bytes())
+        *_, last = scan_lines(whole, path)
+        if not hmac.compare_digest(expected, last.dataset):
             raise UsageError(
                 f"{OPTION}: the records that {config.data.name!r} loads here are not those of client "
                 f"{client_name(index)}, whose ledger commits to others"
