@@ -10,6 +10,7 @@ import typer
 from fedgan.cli.console import print_json, say, show, stdout
 from fedgan.cli.options import JsonOption, RunArgument
 from fedgan.cli.scores import class_table, earlier_lines, legend, reads_table, score_table
+from fedgan.errors import UsageError
 from fedgan.runs import RunFolder
 
 
@@ -39,6 +40,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's generator on the held-out test set; no private record is read without --private-reads."""
+    if sign_key is not None and private_reads is None:
+        raise UsageError("--sign-key: nothing is signed without --private-reads, which charges the ledgers; give both")
     import torch
 
     from fedgan.data import load_data

@@ -18,7 +18,7 @@ from fedgan.federation.discriminator import load_discriminator
 from fedgan.federation.evaluation_file import which_generator
 from fedgan.federation.requests import Refusal
 from fedgan.federation.run import is_private
-from fedgan.federation.simulation import ledgers_of
+from fedgan.federation.simulation import check_signing, ledgers_of
 from fedgan.federation.sites import Sites, client_name, ledger_path
 from fedgan.privacy.accounting import epsilon as total_epsilon
 from fedgan.privacy.commitment import commitment
@@ -42,8 +42,8 @@ class PrivateReads:
         sign_key: file of the key that signs the ledgers, if any.
 
     Raises:
-        UsageError: a client would pass what it promised, whole clients are hidden, or the records are not all here, or
-            not those of the run.
+        UsageError: a client would pass what it promised, whole clients are hidden, the records are not all here, or
+            not those of the run, or there is nothing for the key to sign.
         IntegrityError: a ledger is damaged.
     """
 
@@ -55,6 +55,7 @@ class PrivateReads:
                 f"{OPTION}: this run hides whole clients (privacy.level = 'client'), and noise that hides a client "
                 "leaves nothing of counts of its records"
             )
+        check_signing(config, sign_key)
         config = config.model_copy(update={"device": "cpu"})  # a run of a GPU can be read without one
         self._folder, self._config, self._epsilon = folder, config, epsilon
         self._sites = sites = Sites(config, ledgers_of(config, folder), sign_key)
