@@ -47,7 +47,7 @@ def evaluate(
     from fedgan.data import load_data
     from fedgan.federation.assessment import assess, assess_classes, judged_images, what_is_read
     from fedgan.federation.card import load_generator
-    from fedgan.federation.evaluation_file import earlier_reads, keep_reads, paid_reads
+    from fedgan.federation.evaluation_file import earlier_reads
     from fedgan.federation.machine import use_threads
     from fedgan.federation.private_reads import PrivateReads
 
@@ -76,16 +76,14 @@ def evaluate(
             from fedgan.report.confusion_picture import confusion_picture
 
             confusion_picture(analysis, plot)
-    if earlier := earlier_reads(folder):
+    if earlier := earlier_reads(folder, besides=reads.begun if reads else None):
         document["earlier_private_reads"] = earlier
         texts.append(earlier_lines(earlier))
     if reads:
-        if earlier:
-            say(f"--private-reads {private_reads:g}: charged anew; what was paid for earlier is not asked for again")
+        if reads.begun or earlier:
+            say(f"--private-reads {private_reads:g}: {reads.what_is_charged}")
         found = reads.ask(judged_images(folder)[0].to(torch.device("cpu")))
         document["private_reads"] = found.to_dict()
-        if found.epsilon is not None:
-            keep_reads(folder, [*paid_reads(folder), document["private_reads"]])
         texts += reads_table(found)
     if as_json:
         print_json(document)

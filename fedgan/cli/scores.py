@@ -98,7 +98,8 @@ def earlier_lines(earlier: Sequence[Mapping[str, Any]]) -> str:
             None: "of a generator that was not noted down, which may be another than this one",
         }[reads["of_this_generator"]]
         shares = ", ".join(f"{name} {share:.4f}" for name, share in reads.get("all", {}).get("shares", {}).items())
-        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients, {whose}: {shares}")
+        cut = f", CUT OFF before {', '.join(missing)}" if (missing := reads.get("missing")) else ""
+        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients{cut}, {whose}: {shares}")
     return "\n".join(lines)
 
 

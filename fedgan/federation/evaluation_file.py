@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import UnionType
 from typing import Any
 
 from fedgan.errors import IntegrityError
@@ -36,12 +37,13 @@ def paid_reads(folder: RunFolder) -> list[dict[str, Any]]:
     return list(_document(folder).get(PAID, []))
 
 
-def earlier_reads(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return `paid_reads`, each with `of_this_generator`: None for a read that does not name its generator."""
+def earlier_reads(folder: RunFolder, *, besides: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return `paid_reads` but `besides`, each with `of_this_generator`: None for one that does not name its own."""
     here = which_generator(folder)["sha256"]
     return [
         {**reads, "of_this_generator": reads["generator"]["sha256"] == here if "generator" in reads else None}
         for reads in paid_reads(folder)
+        if reads != besides
     ]
 
 
@@ -53,9 +55,10 @@ def write_scores(folder: RunFolder, scores: dict[str, Any]) -> None:
     _write(folder, document)
 
 
-def keep_reads(folder: RunFolder, reads: list[dict[str, Any]]) -> None:
-    """Write `reads`, which are all that was paid for, beside the scores that `write_scores` wrote."""
-    _write(folder, {"metrics": {}, **_document(folder), PAID: reads})
+def keep_reads(folder: RunFolder, reads: dict[str, Any], *, instead_of: dict[str, Any] | None) -> None:
+    """Write `reads`, in the place of what was kept of them before, beside all else that is there."""
+    others = [other for other in paid_reads(folder) if other != instead_of]
+    _write(folder, {"metrics": {}, **_document(folder), PAID: [*others, reads]})
 
 
 def _write(folder: RunFolder, document: dict[str, Any]) -> None:
@@ -73,13 +76,16 @@ def _document(folder: RunFolder) -> dict[str, Any]:
         for reads in document.get(PAID, []):
             _require(reads, dict)
             _require(reads["clients"], list)
+            _require(reads.get("missing", []), list)
+            for share in reads.get("all", {"shares": {}})["shares"].values():
+                _require(share, int | float)
             if "generator" in reads:
                 _require(reads["generator"]["sha256"], str)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None
     return dict(document)
 
 
-def _require(part: object, kind: type) -> None:
+def _require(part: object, kind: type | UnionType) -> None:
     if not isinstance(part, kind):
-        raise TypeError(f"{part!r:.40} where there should be a {kind.__name__}")
+        raise TypeError(f"{part!r:.40} where there should be {getattr(kind, '__name__', kind)}")

@@ -122,7 +122,9 @@ def test_a_file_of_before_generators_were_named_is_read(fedgan: Callable, own: P
 
 
 @pytest.mark.parametrize(
-    "reads", [3, [3], [{}], [{"clients": 3}], [{"clients": [], "generator": 3}], [{"clients": [], "generator": {}}]]
+    "reads",
+    [3, [3], [{}], [{"clients": 3}], [{"clients": [], "generator": 3}], [{"clients": [], "generator": {}}]]
+    + [[{"clients": [], **more}] for more in ({"missing": 3}, {"all": 3}, {"all": {"shares": {"a": "b"}}})],
 )
 def test_reads_that_are_none_are_damage(refused: Callable, own: Path, reads: object) -> None:
     (own / "evaluation.json").write_text(json.dumps({"metrics": {}, "private_reads": reads}))
