@@ -74,7 +74,7 @@ def reads_table(found: Reads) -> list[Table | str]:
     shown = found.clients if len(found.clients) <= _CLIENTS else ()
     for one in (*shown, together(found.clients)):
         epsilon = "no privacy" if one.epsilon is None else format_epsilon(one.epsilon)
-        shares = (f"{min(1.0, max(0.0, share)):.4f}" for share in one.shares.values())
+        shares = (f"{_cut(share):.4f}" for share in one.shares.values())
         table.add_row(one.client, str(one.records), epsilon, f"{one.noise_std / one.records:.4f}", *shares)
     return [
         ("NOT PRIVATE: " if found.epsilon is None else "") + found.statement,
@@ -97,10 +97,16 @@ def earlier_lines(earlier: Sequence[Mapping[str, Any]]) -> str:
             f"{generator.get('sha256', '')[:16]}",
             None: "of a generator that was not noted down, which may be another than this one",
         }[reads["of_this_generator"]]
-        shares = ", ".join(f"{name} {share:.4f}" for name, share in reads.get("all", {}).get("shares", {}).items())
+        shares = reads.get("all", {}).get("shares", {})
+        found = ", ".join(f"{name} {_cut(share):.4f}" for name, share in shares.items())
         cut = f", CUT OFF before {', '.join(missing)}" if (missing := reads.get("missing")) else ""
-        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients{cut}, {whose}: {shares}")
+        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients{cut}, {whose}: {found}")
     return "\n".join(lines)
+
+
+def _cut(share: float) -> float:
+    """Return `share`, which its noise may have moved out of [0, 1], within that range."""
+    return min(1.0, max(0.0, share))
 
 
 def _share(value: float | None) -> str:
