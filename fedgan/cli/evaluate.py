@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fedgan.cli.console import print_json, show, stdout
+from fedgan.cli.console import print_json, say, show, stdout
 from fedgan.cli.options import JsonOption, RunArgument
-from fedgan.cli.scores import class_table, legend, reads_table, score_table
+from fedgan.cli.scores import class_table, earlier_lines, legend, reads_table, score_table
+from fedgan.errors import UsageError
 from fedgan.runs import RunFolder
 
 
@@ -39,11 +40,14 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's generator on the held-out test set; no private record is read without --private-reads."""
+    if sign_key is not None and private_reads is None:
+        raise UsageError("--sign-key: nothing is signed without --private-reads, which charges the ledgers; give both")
     import torch
 
     from fedgan.data import load_data
-    from fedgan.federation.assessment import assess, assess_classes, judged_images, keep_reads, what_is_read
+    from fedgan.federation.assessment import assess, assess_classes, judged_images, what_is_read
     from fedgan.federation.card import load_generator
+    from fedgan.federation.evaluation_file import earlier_reads
     from fedgan.federation.machine import use_threads
     from fedgan.federation.private_reads import PrivateReads
 
@@ -72,11 +76,14 @@ def evaluate(
             from fedgan.report.confusion_picture import confusion_picture
 
             confusion_picture(analysis, plot)
+    if earlier := earlier_reads(folder, besides=reads.begun if reads else None):
+        document["earlier_private_reads"] = earlier
+        texts.append(earlier_lines(earlier))
     if reads:
+        if reads.begun or earlier:
+            say(f"--private-reads {private_reads:g}: {reads.what_is_charged}")
         found = reads.ask(judged_images(folder)[0].to(torch.device("cpu")))
         document["private_reads"] = found.to_dict()
-        if found.epsilon is not None:
-            keep_reads(folder, document["private_reads"])
         texts += reads_table(found)
     if as_json:
         print_json(document)

@@ -105,7 +105,10 @@ def _print_privacy(document: dict[str, Any]) -> None:
     releases = f" in {count} releases" if (count := document["warm_start_releases"]) > 1 else ""
     show(f"the warm start alone costs epsilon {format_epsilon(document['warm_start_epsilon'])}{releases}")
     if room := document["evaluation_epsilon"]:
-        show(f"room is left for one evaluation of epsilon {room:g} (fedgan evaluate --private-reads {room:g})")
+        show(
+            f"room is left for one evaluation of epsilon {room:g} (fedgan evaluate --private-reads {room:g}); "
+            "fedgan server refuses it, since nobody could spend it at the sites"
+        )
     show(f"delta {document['delta']:g}; {_NOISE[document['level'], document['trust']]}")
     show("epsilons of records at several clients, or of a person behind several clients, add up")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -74,7 +74,7 @@ def reads_table(found: Reads) -> list[Table | str]:
     shown = found.clients if len(found.clients) <= _CLIENTS else ()
     for one in (*shown, together(found.clients)):
         epsilon = "no privacy" if one.epsilon is None else format_epsilon(one.epsilon)
-        shares = (f"{min(1.0, max(0.0, share)):.4f}" for share in one.shares.values())
+        shares = (f"{_cut(share):.4f}" for share in one.shares.values())
         table.add_row(one.client, str(one.records), epsilon, f"{one.noise_std / one.records:.4f}", *shares)
     return [
         ("NOT PRIVATE: " if found.epsilon is None else "") + found.statement,
@@ -84,6 +84,29 @@ def reads_table(found: Reads) -> list[Table | str]:
         "  more than the test set has, beyond the noise and chance, is memory of training records\n"
         "  noise: standard deviation of the noise in each share; epsilon: all that the client has spent by now",
     ]
+
+
+def earlier_lines(earlier: Sequence[Mapping[str, Any]]) -> str:
+    """Return what earlier reads of private records have found, a line each, and of which generator."""
+    lines = ["earlier private reads, as evaluation.json keeps them (shares of all records, with their noise):"]
+    for reads in earlier:
+        generator = reads.get("generator", {})
+        whose = {
+            True: "of this generator",
+            False: f"NOT of this generator: of one of {generator.get('rounds')} rounds, sha256 "
+            f"{generator.get('sha256', '')[:16]}",
+            None: "of a generator that was not noted down, which may be another than this one",
+        }[reads["of_this_generator"]]
+        shares = reads.get("all", {}).get("shares", {})
+        found = ", ".join(f"{name} {_cut(share):.4f}" for name, share in shares.items())
+        cut = f", CUT OFF before {', '.join(missing)}" if (missing := reads.get("missing")) else ""
+        lines.append(f"  epsilon {reads.get('epsilon')}, {len(reads['clients'])} clients{cut}, {whose}: {found}")
+    return "\n".join(lines)
+
+
+def _cut(share: float) -> float:
+    """Return `share`, which its noise may have moved out of [0, 1], within that range."""
+    return min(1.0, max(0.0, share))
 
 
 def _share(value: float | None) -> str:

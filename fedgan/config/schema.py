@@ -213,7 +213,8 @@ class Privacy(Table):
     warm_start_share: ProperFraction = 0.8
     """The part of epsilon that the warm start alone may spend when rounds follow it."""
     evaluation_epsilon: NotNegative = 0.0
-    """What training leaves room for within `epsilon`: that much `fedgan evaluate --private-reads` may spend, once."""
+    """What training leaves room for within `epsilon`: that much `fedgan evaluate --private-reads` may spend, once;
+    in simulations, since records at sites of a deployment answer no such reads."""
     accountant: Literal["pld", "rdp", "prv"] = "pld"
     clipping_engine: Text = "book_keeping"
     lifetime_epsilon: NotNegative = 0.0

@@ -28,6 +28,7 @@ class Counts:
             level "none".
         counts: by question, of those that answered yes; outside [0, records] where the noise leads there.
         noise_std: standard deviation of the noise of each count, in records.
+        charge: hash of the ledger's line that they were charged by; None at level "none", and for "all".
     """
 
     client: str
@@ -35,6 +36,7 @@ class Counts:
     epsilon: float | None
     counts: dict[str, float]
     noise_std: float
+    charge: str | None = None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -45,25 +47,46 @@ class Counts:
         """Return it as JSON holds it."""
         return {**asdict(self), "shares": self.shares}
 
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Counts:
+        """Return what `to_dict` made `row` of; raises KeyError, TypeError or ValueError for anything else."""
+        found = cls(
+            client=str(row["client"]),
+            records=int(row["records"]),
+            epsilon=row["epsilon"],
+            counts={str(name): float(count) for name, count in dict(row["counts"]).items()},
+            noise_std=float(row["noise_std"]),
+            charge=str(row["charge"]),
+        )
+        if found.records < 1 or found.to_dict() != row:
+            raise ValueError(f"these are no counts of client {found.client}")
+        return found
+
 
 @dataclass(frozen=True)
 class Reads:
     """What one evaluation has read of private records.
 
     Attributes:
+        generator: which one was asked about: `sha256` of its weights, and its `rounds`.
+        questions: SHA-256 over what else the questions follow from.
         epsilon: what it cost each client by itself at `delta`; None, as `delta`, at level "none".
         noise_multiplier: standard deviation of the noise over the sensitivity, the root of the number of questions.
         test_records: images of the test set.
         expected: by question, the share of them that answers yes.
         clients: those whose records were read.
+        missing: names of clients whose records are still to be read, where it was cut off.
     """
 
+    generator: dict[str, Any]
+    questions: str
     epsilon: float | None
     delta: float | None
     noise_multiplier: float
     test_records: int
     expected: dict[str, float]
     clients: tuple[Counts, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def statement(self) -> str:
@@ -74,6 +97,8 @@ class Reads:
         """Return it as JSON holds it."""
         return {
             "statement": self.statement,
+            "generator": self.generator,
+            "questions": self.questions,
             "epsilon": self.epsilon,
             "delta": self.delta,
             "noise_multiplier": self.noise_multiplier,
@@ -81,6 +106,7 @@ class Reads:
             "expected": self.expected,
             "clients": [client.to_dict() for client in self.clients],
             "all": together(self.clients).to_dict(),
+            "missing": list(self.missing),
         }
 
 

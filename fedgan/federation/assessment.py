@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,14 @@ import torch
 
 from fedgan.config import Config
 from fedgan.data import ImageDataset, is_public
-from fedgan.errors import IntegrityError
 from fedgan.evaluation import METRICS, choose_metrics, generate_images
 from fedgan.evaluation.classes import ClassAnalysis, analyse_classes
 from fedgan.evaluation.shared import shared
 from fedgan.federation.card import load_generator
+from fedgan.federation.evaluation_file import earlier_scores, write_scores
 from fedgan.federation.machine import judging_device
-from fedgan.files import write_text
 from fedgan.runs import RunFolder
 from fedgan.seeding import derive_seed
-
-PAID = "private_reads"
 
 
 def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path | None = None) -> dict[str, float]:
@@ -43,8 +39,8 @@ def assess(folder: RunFolder, test: ImageDataset, metrics: str, *, weights: Path
     seed = derive_seed(config.seed, "evaluation")
     real = on_device(test, synthetic.labels.device)
     scores = {name: metric.score(synthetic, real, seed) for name, metric in chosen.items()}
-    known = _earlier(folder, "metrics") | scores
-    _write(folder, config, test, known, _earlier(folder, "classes"))
+    known = earlier_scores(folder, "metrics") | scores
+    _write(folder, config, test, known, earlier_scores(folder, "classes"))
     return scores
 
 
@@ -53,7 +49,7 @@ def assess_classes(folder: RunFolder, test: ImageDataset) -> ClassAnalysis:
     synthetic, config = judged_images(folder)
     real = on_device(test, synthetic.labels.device)
     analysis = analyse_classes(synthetic, real, derive_seed(config.seed, "evaluation"))
-    _write(folder, config, test, _earlier(folder, "metrics"), analysis.to_dict())
+    _write(folder, config, test, earlier_scores(folder, "metrics"), analysis.to_dict())
     return analysis
 
 
@@ -83,13 +79,6 @@ def what_is_read(source: str, count: int) -> str:
     return f"held-out test set of {source}{public}, {count} images; read without noise, not covered by epsilon"
 
 
-def keep_reads(folder: RunFolder, reads: dict[str, Any]) -> None:
-    """Add noisy counts of private records to the evaluation.json that `assess` wrote: they are paid for once."""
-    document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
-    document[PAID] = [*document.get(PAID, []), reads]
-    write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
-
-
 def _write(
     folder: RunFolder, config: Config, test: ImageDataset, scores: dict[str, Any], classes: dict[str, Any]
 ) -> None:
@@ -102,19 +91,4 @@ def _write(
     }
     if classes:
         document["classes"] = classes
-    if reads := _earlier(folder, PAID):
-        document[PAID] = reads
-    write_text(folder.evaluation, json.dumps(document, indent=2) + "\n")
-
-
-def _earlier(folder: RunFolder, key: str) -> Any:
-    """Return what an earlier evaluation of the same generator has written under `key`: an object, of `PAID` a list."""
-    if not folder.evaluation.exists():
-        return {}
-    try:
-        document = json.loads(folder.evaluation.read_text(encoding="utf-8"))
-        if key == PAID:
-            return list(document.get(key, []))
-        return dict(document[key] if key == "metrics" else document.get(key, {}))
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{folder.evaluation}: damaged: {error}; delete it to evaluate afresh") from None
+    write_scores(folder, document)

@@ -61,8 +61,7 @@ def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None
         ClockError: the clock is behind such a ledger's last line.
     """
     folder = RunFolder.of_run(output) if resume else RunFolder.unused(output)
-    if sign_key is not None and not is_private(config):
-        raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
+    check_signing(config, sign_key)
     sites = check(config, ledgers_of(config, folder), sign_key)
     if is_private(config):
         _make_lasting_ledgers(config)
@@ -70,6 +69,12 @@ def prepare(config: Config, output: Path, *, resume: bool, sign_key: Path | None
     if not resume:
         folder.create(to_toml(config))
     return folder, sites
+
+
+def check_signing(config: Config, sign_key: Path | None) -> None:
+    """Raise UsageError for a key where there is nothing to sign."""
+    if sign_key is not None and not is_private(config):
+        raise UsageError("--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers")
 
 
 def _make_lasting_ledgers(config: Config) -> None:

@@ -149,8 +149,8 @@ class Vault:
         release = Release(self._client, request.round, result.arrays, head, std, progress.steps, progress.accuracy)
         return self._remember(request, release)
 
-    def evaluate(self, probe: Probe, *, run: str, round: int, multiplier: float) -> tuple[Tensor, float]:
-        """Return how many records answer each question of `probe` with yes (k,), and the deviation of their noise.
+    def evaluate(self, probe: Probe, *, run: str, round: int, multiplier: float) -> tuple[Tensor, float, str]:
+        """Return how many records answer each question of `probe` with yes (k,), their noise's deviation, and the head.
 
         A record more or less moves each of the k counts by at most one, and so their vector by at most sqrt(k). The
         noise is this party's own whatever the trust is: who is told the counts never sees them without.
@@ -162,9 +162,9 @@ class Vault:
             raise Refusal(Refusal.BAD_REQUEST)
         sensitivity = math.sqrt(len(probe.names))
         event = Gaussian(multiplier) if self._private else None
-        self._charge(event, run, round, sensitivity=sensitivity, multiplier=multiplier, trust="local")
+        head = self._charge(event, run, round, sensitivity=sensitivity, multiplier=multiplier, trust="local")
         std = sensitivity * multiplier if self._private else 0.0
-        return add_noise(probe.count(self._records), std, self._noise), std
+        return add_noise(probe.count(self._records), std, self._noise), std, head
 
     def affords(self, event: Event) -> bool:
         """Return whether the ledger, which is not touched, has room for `event`; level "none" has for any."""

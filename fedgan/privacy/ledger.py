@@ -61,7 +61,7 @@ class Ledger:
 
         Raises:
             UsageError: another writer has it open, it belongs to another client or other records, or another key
-                signed it.
+                signed it; nothing is written then, a torn line not repaired.
             IntegrityError: a line is damaged, or the salt is missing or damaged, or the signature does not fit.
             ClockError: the clock is behind the last line; nothing is written then.
             FedganError: it cannot be written.
@@ -77,9 +77,11 @@ class Ledger:
                     "records": records,
                 }
                 if exists:
-                    lines = _recover(path)
+                    lines, repaired = _recovered(path)
                     _check_owner(path, lines[-1], owner)
                     check_signed(path, lines, key)
+                    if repaired:  # once it is known that it is ours to write
+                        write_bytes(path, repaired)
                 else:
                     lines = _begin(path, owner)
                 renew_signature(path, lines[-1], key)
@@ -211,13 +213,13 @@ def _begin(path: Path, owner: dict[str, Any]) -> list[LedgerLine]:
     return [LedgerLine(row, None)]
 
 
-def _recover(path: Path) -> list[LedgerLine]:
-    """Return the lines of the ledger at `path` after repairing a torn end, by replacing the whole file."""
+def _recovered(path: Path) -> tuple[list[LedgerLine], bytes]:
+    """Return the lines of the ledger at `path`, its torn end repaired, and the file to write for that; b"" for none."""
     whole, torn = split_torn(path.read_bytes())
     lines = verified_lines(path, whole)
     time_after(path, lines[-1])  # before anything is written
     if not torn:
-        return lines
+        return lines, b""
     repaired = torn + b"\n"
     try:
         line = parse_line(repaired, lines[-1])
@@ -225,8 +227,7 @@ def _recover(path: Path) -> list[LedgerLine]:
         owner = {key: lines[-1].row[key] for key in ("client", "dataset", "records")}
         row = _row(path, lines, owner, {"recovered": {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}})
         line, repaired = LedgerLine(row, None), encode(row)
-    write_bytes(path, whole + repaired)
-    return [*lines, line]
+    return [*lines, line], whole + repaired
 
 
 def _row(path: Path, lines: list[LedgerLine], owner: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:

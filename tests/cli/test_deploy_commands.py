@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from fedgan.config import load_config
+from fedgan.federation.deploy.server import check_for_sites
+
 Call = Callable[..., Any]
 Refused = Callable[..., str]
 
@@ -48,6 +51,13 @@ def test_revoke_strikes_out(provisioned: Path, fedgan: Call) -> None:
             ],
             "federation.absence = 0.5 is not accepted: give 0: real clients are absent when they are",
         ),
+        (
+            [
+                *["server", "{fed}/server", "--output", "{fed}/run", "--config", "{digits}"],
+                *["--set", "partition.clients=2", "--set", "privacy.evaluation_epsilon=2"],
+            ],
+            "privacy.evaluation_epsilon = 2.0 is not accepted: give 0: records at sites answer no",
+        ),
         (["server", "{fed}", "--output", "{fed}/run", "--config", "{digits}"], "server.toml: cannot be read"),
     ],
 )
@@ -56,6 +66,16 @@ def test_bad_usage_is_one_line(
 ) -> None:
     assert words in refused(*(word.format(fed=provisioned, digits=config) for word in arguments))
     assert not (provisioned / "run").exists()
+
+
+def test_a_run_that_was_begun_with_room_for_an_evaluation_goes_on_and_says_so_once() -> None:
+    said: list[str] = []
+    room = ["privacy.evaluation_epsilon=2"]
+    check_for_sites(load_config(None, room), resume=True, say=said.append)
+    for resume in (False, True):
+        check_for_sites(load_config(None, [*room, "privacy.level='none'"]), resume=resume, say=said.append)
+        check_for_sites(load_config(None, []), resume=resume, say=said.append)
+    assert said == ["warning: privacy.evaluation_epsilon = 2 stays unspent: records at sites answer no private reads"]
 
 
 def test_a_site_that_does_not_run_is_not_well(provisioned: Path, refused: Refused) -> None:

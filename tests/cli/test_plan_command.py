@@ -111,7 +111,7 @@ def test_room_for_an_evaluation_is_told(fedgan: Callable, config: Path, tiny: li
     planned = document(room)
     assert planned["evaluation_epsilon"] == 2
     assert planned["epsilon"] < document()["epsilon"] - 0.05
-    line = "room is left for one evaluation of epsilon 2 (fedgan evaluate --private-reads 2)\n"
+    line = "room is left for one evaluation of epsilon 2 (fedgan evaluate --private-reads 2); fedgan server refuses it"
     assert line in fedgan("plan", config, *tiny, "--set", room).out
     assert "room is left" not in fedgan("plan", config, *tiny).out
 

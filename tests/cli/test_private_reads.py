@@ -50,6 +50,12 @@ def ledgers(run: Path) -> list[Path]:
     return sorted((run / "ledgers").glob("*.jsonl"))
 
 
+def tear(run: Path, torn: bytes) -> None:
+    """Leave the ledger of client 00001 as a crash while it was written does."""
+    with ledgers(run)[1].open("ab") as file:
+        file.write(torn)
+
+
 def test_counts_are_charged_and_the_audit_shows_it(fedgan: Callable, own: Path) -> None:
     before = json.loads(fedgan("audit", "budget", own, "--json").out)
     charged = [read_ledger(path) for path in ledgers(own)]
@@ -162,6 +168,42 @@ def test_other_records_are_refused(refused: Callable, own: Path) -> None:
     line = refused("evaluate", own, "--private-reads", RESERVED)
     assert "are not those of client 00002, whose ledger commits to others" in line
     assert all(len(read_ledger(path)) == 4 for path in ledgers(own))
+
+
+@pytest.mark.parametrize("torn", [b'{"version":1,"seq', b"\xff"])
+def test_a_torn_ledger_is_repaired_as_at_resume(fedgan: Callable, own: Path, torn: bytes) -> None:
+    tear(own, torn)
+    assert fedgan("evaluate", own, "--private-reads", RESERVED, "--json").code == 0
+    lines = [read_ledger(path) for path in ledgers(own)]
+    assert [[line.row.get("recovered", {}).get("bytes") for line in part[4:]] for part in lines] == [
+        [None],
+        [len(torn), None],
+        [None],
+    ]
+    assert all(part[-1].event is not None for part in lines)
+    assert fedgan("audit", "verify", own).code == 0
+
+
+@pytest.mark.parametrize("salt", [None, bytes(32)], ids=["no salt", "other records"])
+def test_a_torn_ledger_is_not_repaired_before_its_owner_is_known(
+    refused: Callable, contents: Callable, own: Path, salt: bytes | None
+) -> None:
+    tear(own, b'{"version":1,"seq')
+    file = own / "ledgers" / "client-00001.salt"
+    file.unlink() if salt is None else file.write_bytes(salt)
+    before = contents(own)
+    line = refused("evaluate", own, "--private-reads", RESERVED)
+    assert ("only who owns a run's records" if salt is None else "are not those of client 00001") in line
+    assert contents(own) == before
+
+
+def test_a_ledger_damaged_before_its_torn_line_is_refused(refused: Callable, contents: Callable, own: Path) -> None:
+    tear(own, b"torn")
+    path = ledgers(own)[1]
+    path.write_bytes(path.read_bytes().replace(b'"round":1', b'"round":2'))
+    before = contents(own)
+    assert "client-00001.jsonl:3: " in refused("evaluate", own, "--private-reads", RESERVED, code=4)
+    assert contents(own) == before
 
 
 def test_without_a_level_the_counts_are_exact_and_say_so(fedgan: Callable, train: Callable[..., Path]) -> None:

@@ -75,6 +75,26 @@ def test_there_is_nothing_to_sign_without_privacy(
     assert "--sign-key: nothing is signed at privacy.level = 'none'" in result.err
 
 
+def test_a_key_without_private_reads_is_refused(refused: Callable, contents: Callable, run: Path, key: Path) -> None:
+    before = contents(run)
+    line = refused("evaluate", run, "--sign-key", key)
+    assert line == "--sign-key: nothing is signed without --private-reads, which charges the ledgers; give both"
+    assert contents(run) == before
+
+
+def test_private_reads_of_a_run_without_ledgers_take_no_key(
+    fedgan: Callable, refused: Callable, contents: Callable, config: Path, tiny: list[str], tmp_path: Path, key: Path
+) -> None:
+    run = tmp_path / "run"
+    level = ("--set", "privacy.level='none'")
+    assert fedgan("simulate", config, *tiny, *level, "--output", run, "--quiet").code == 0
+    before = contents(run)
+    for given in (key, tmp_path / "no such key"):
+        line = refused("evaluate", run, "--private-reads", 1, "--sign-key", given)
+        assert line == "--sign-key: nothing is signed at privacy.level = 'none', which keeps no ledgers"
+    assert contents(run) == before
+
+
 def test_a_charge_for_private_reads_is_signed(
     fedgan: Callable, refused: Callable, contents: Callable, config: Path, tiny: list[str], tmp_path: Path, key: Path
 ) -> None:

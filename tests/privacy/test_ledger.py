@@ -300,6 +300,16 @@ def test_a_torn_tail_is_reported_and_recovered(path: Path, torn: bytes) -> None:
     assert [line.event for line in lines] == [None, ROUND, ROUND, ROUND, None, ROUND]
 
 
+@pytest.mark.parametrize("change", [{"client": "00001"}, {"dataset": b"others"}, {"records": 288}])
+def test_a_torn_tail_is_not_recovered_for_anybody_else(path: Path, change: dict[str, Any]) -> None:
+    fill(path)
+    torn = path.read_bytes() + b'{"version":1,"seq'
+    path.write_bytes(torn)
+    with pytest.raises(UsageError):
+        Ledger.open(path, **OWNER | change)
+    assert path.read_bytes() == torn
+
+
 def test_a_whole_line_without_its_line_feed_still_counts(path: Path) -> None:
     fill(path)
     whole = path.read_bytes()

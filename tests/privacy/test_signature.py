@@ -165,6 +165,17 @@ def test_a_signed_ledger_goes_on_with_its_key_alone(path: Path, public: Path) ->
         Ledger.open(path, **OWNER, key=KEY)  # what was changed is never signed anew
 
 
+def test_a_torn_signed_ledger_is_recovered_with_its_key_alone(path: Path, public: Path) -> None:
+    fill(path, 1)
+    torn = path.read_bytes() + b'{"version":1,'
+    path.write_bytes(torn)
+    with pytest.raises(UsageError, match=r"client-00000\.jsonl is signed"):
+        Ledger.open(path, **OWNER)
+    assert path.read_bytes() == torn
+    Ledger.open(path, **OWNER, key=KEY).close()
+    assert faults(path, public) == []
+
+
 def test_signing_can_begin_later(path: Path, public: Path) -> None:
     fill(path, 1, None)
     assert not path.with_suffix(".sig").exists()

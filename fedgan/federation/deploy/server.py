@@ -57,8 +57,7 @@ def run_federation(
             f"partition.clients = {config.partition.clients} but {folder.nodes} holds the keys of {len(keys)} sites",
             "partition.clients",
         )
-    if config.federation.absence:
-        raise bad_value("federation.absence", config.federation.absence, "0: real clients are absent when they are")
+    check_for_sites(config, resume=resume, say=say)
     if (last_day := expires(folder.certificate.read_bytes())) < datetime.now(UTC):
         raise UsageError(f"{folder.certificate} expired on {last_day:%Y-%m-%d}; `fedgan provision` renews it")
     with _only_server(folder), _ended_by_signals():
@@ -76,6 +75,25 @@ def run_federation(
                 gate.close()
         finally:
             link.stop(_GRACE_S)
+
+
+def check_for_sites(config: Config, *, resume: bool, say: Callable[[str], None]) -> None:
+    """Refuse what has a meaning in simulations alone; a run that was begun with room for an evaluation goes on with it.
+
+    Raises:
+        UsageError: a key of `config` is not accepted.
+    """
+    if config.federation.absence:
+        raise bad_value("federation.absence", config.federation.absence, "0: real clients are absent when they are")
+    if config.privacy.level == "none" or not (room := config.privacy.evaluation_epsilon):
+        return
+    if not resume:
+        accepted = (
+            "0: records at sites answer no `fedgan evaluate --private-reads`, so nobody could spend it and training "
+            "would have more noise for nothing"
+        )
+        raise bad_value("privacy.evaluation_epsilon", room, accepted)
+    say(f"warning: privacy.evaluation_epsilon = {room:g} stays unspent: records at sites answer no private reads")
 
 
 def _run(

@@ -40,12 +40,21 @@ MUTANTS = (
         name="torn-tail-dropped",
         breaks="what a crash left at the end of a ledger is kept or accounted for, never dropped in silence",
         file=_LEDGER,
-        before="    write_bytes(path, whole + repaired)\n    return [*lines, line]",
-        after="    write_bytes(path, whole)\n    return lines",
+        before="    return [*lines, line], whole + repaired",
+        after="    return lines, whole",
         killed_by=(
             f"{_TESTS}::test_a_torn_tail_is_reported_and_recovered",
             f"{_TESTS}::test_a_whole_line_without_its_line_feed_still_counts",
         ),
+    ),
+    Mutant(
+        name="torn-tail-recovered-for-anybody",
+        breaks="whoever may not write a ledger does not repair its end either",
+        file=_LEDGER,
+        before="                    lines, repaired = _recovered(path)\n",
+        after="                    lines, repaired = _recovered(path)\n"
+        "                    write_bytes(path, repaired or path.read_bytes())\n",
+        killed_by=(f"{_TESTS}::test_a_torn_tail_is_not_recovered_for_anybody_else",),
     ),
     Mutant(
         name="torn-tail-overlooked",

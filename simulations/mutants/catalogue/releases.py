@@ -17,6 +17,7 @@ _FAILED = '        _LOGGER.exception("the vault failed")\n        content = refu
 _TRAINED = "        std, progress = self._own_noise(plan.noise_multiplier * plan.clip), result.progress\n"
 _EVALUATE = "tests/cli/test_evaluate_command.py"
 _READS = "tests/cli/test_private_reads.py"
+_BEGUN = "tests/cli/test_begun_reads.py"
 _READS_TESTS = "tests/federation/test_private_reads.py"
 
 MUTANTS = (
@@ -171,5 +172,32 @@ MUTANTS = (
         before="                self._check_room(index)\n",
         after="                pass\n",
         killed_by=(f"{_READS}::test_one_client_without_room_leaves_all_uncharged",),
+    ),
+    Mutant(
+        name="answers-without-their-charge",
+        breaks="an answer that is not asked for again has its charge in its client's ledger",
+        file="fedgan/federation/begun_reads.py",
+        before="        if any(line.hash == one.charge and line.event == event for line in ledger_of(one.client))\n",
+        after="",
+        killed_by=(f"{_BEGUN}::test_answers_whose_charge_is_in_no_ledger_are_not_told",),
+    ),
+    Mutant(
+        name="answers-of-another-generator",
+        breaks="noisy counts that were paid for belong to the generator that was asked about, and to no later one",
+        file="fedgan/federation/evaluation_file.py",
+        before='reads["generator"]["sha256"] == here if',
+        after='reads["generator"]["sha256"] != "" if',
+        killed_by=("tests/cli/test_earlier_reads.py::test_reads_of_another_generator_are_not_shown_as_of_this_one",),
+    ),
+    Mutant(
+        name="paid-for-twice",
+        breaks="what a client has answered and paid for is kept before the next is charged, and not charged again",
+        file="fedgan/federation/private_reads.py",
+        before="                keep_reads(self._folder, reads, instead_of=kept)\n",
+        after="",
+        killed_by=(
+            f"{_BEGUN}::test_what_was_paid_for_before_a_failure_is_kept",
+            f"{_BEGUN}::test_it_goes_on_as_often_as_it_is_cut_off",
+        ),
     ),
 )
