@@ -114,18 +114,32 @@ def test_rdp_never_below_pld_and_prv_near_it(seed: int) -> None:
     assert pld - 1e-3 <= epsilon(events, delta=1e-5, accountant="prv") <= pld + 0.03  # its error is 0.01 either way
 
 
-@pytest.mark.parametrize("count", [1, 5])
-def test_gaussians_against_their_closed_form(count: int) -> None:
-    """Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon; n Gaussians are one of n times 1/z^2."""
+def gaussian_epsilon(z: float, delta: float) -> float:
+    """Return epsilon of one Gaussian (Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon)."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
+    def excess(e: float) -> float:
+        return float(norm.cdf(0.5 / z - e * z) - math.exp(e) * norm.cdf(-0.5 / z - e * z) - delta)
+
+    return float(brentq(excess, 0, 40, xtol=1e-12))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_gaussians_against_their_closed_form(count: int) -> None:
+    """n Gaussians are one of n times 1/z^2."""
     z = 1.3
-    one = z / math.sqrt(count)
-    exact = brentq(
-        lambda e: norm.cdf(0.5 / one - e * one) - math.exp(e) * norm.cdf(-0.5 / one - e * one) - 1e-5, 0, 40, xtol=1e-12
-    )
+    exact = gaussian_epsilon(z / math.sqrt(count), 1e-5)
     assert exact <= epsilon([SelfComposed(count, Gaussian(z))], delta=1e-5) <= exact + 1e-3
+
+
+@pytest.mark.parametrize("delta", [1e-3, 1e-9])
+@pytest.mark.parametrize(("accountant", "slack"), [("pld", 1.001), ("rdp", 1.2), ("prv", 1.02)])
+def test_epsilon_is_at_the_delta_that_is_asked_for(accountant: str, slack: float, delta: float) -> None:
+    """Five Gaussians by their closed form: of 1e-3 and 1e-9 every accountant's bound is the one, and no lower."""
+    exact = gaussian_epsilon(4.0 / math.sqrt(5), delta)
+    found = epsilon([SelfComposed(5, Gaussian(4.0))], delta=delta, accountant=accountant)
+    assert exact <= found <= slack * exact
 
 
 def test_rounds_compose_and_neither_one_of_them_nor_their_sum_is_the_cost() -> None:

@@ -141,7 +141,7 @@ def test_no_noise(attack: Attack) -> None:
 
 
 def test_a_quarter_of_the_noise(attack: Attack) -> None:
-    """1,250 of 1,500 guesses are right, with a deviation of 15; 1,131 refute the claim: a chance of 6e-15 to miss it."""
+    """1,250 of 1,500 guesses are right, with a deviation of 15; 1,131 refute the claim: missed in 6e-15 of runs."""
     show_violation(attack(1.0, canaries=5000, noise=ScaledNoise(0.25)), 1.0)
 
 
