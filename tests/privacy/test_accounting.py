@@ -16,7 +16,7 @@ from opacus.accountants import PRVAccountant as OpacusPrv
 from opacus.accountants import RDPAccountant as OpacusRdp
 
 from fedgan.errors import IntegrityError, UsageError
-from fedgan.privacy.accountant import basic_mechanism
+from fedgan.privacy.accountant import ACCOUNTANTS, basic_mechanism
 from fedgan.privacy.accounting import calibrate_noise, epsilon
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed, from_dict, tally
 
@@ -94,6 +94,18 @@ def test_opacus_agrees_on_heterogeneous_events(seed: int) -> None:
 def test_prv_gives_the_bound_of_rdp_where_no_grid_holds_the_loss(steps: Event) -> None:
     bounds = {name: epsilon([steps], delta=1e-5, accountant=name) for name in ("pld", "rdp", "prv")}
     assert bounds["prv"] == bounds["rdp"] >= bounds["pld"] > 100
+
+
+def test_prv_gives_the_bound_of_rdp_where_it_finds_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prv_accountant.PRVAccountant.compute_epsilon", lambda *_: (math.nan,) * 3)
+    events = [SelfComposed(3, Gaussian(2.71))]  # of no other test, as epsilons are kept
+    assert epsilon(events, delta=2e-5, accountant="prv") == epsilon(events, delta=2e-5, accountant="rdp") > 1
+
+
+def test_what_is_no_number_is_no_epsilon_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "rdp" in ACCOUNTANTS.names()
+    monkeypatch.setitem(ACCOUNTANTS._entries, "rdp", lambda counts, *, delta, coarse: math.nan)
+    assert epsilon([Gaussian(2.72)], delta=2e-5, accountant="rdp") == math.inf  # of no other test, as above
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -45,6 +45,22 @@ MUTANTS = (
         killed_by=(f"{_DELTA}[prv-1.02-1e-09]",),
     ),
     Mutant(
+        name="prv-without-a-number",
+        breaks="where `prv` finds no number it returns the bound of `rdp`",
+        file=_PRV,
+        before="if not (math.isfinite(lower) and math.isfinite(upper)):",
+        after="if False:",
+        killed_by=(f"{_TESTS}::test_prv_gives_the_bound_of_rdp_where_it_finds_no_number",),
+    ),
+    Mutant(
+        name="no-number-costs-nothing",
+        breaks="an accountant that finds no number does not make a run cost nothing",
+        file="fedgan/privacy/accounting.py",
+        before="return math.inf if math.isnan(value) else max(0.0, value)",
+        after="return max(0.0, value)",
+        killed_by=(f"{_TESTS}::test_what_is_no_number_is_no_epsilon_of_zero",),
+    ),
+    Mutant(
         name="rdp-counts-once",
         breaks="rounds compose for `rdp` as for every accountant",
         file=_RDP,

@@ -110,7 +110,7 @@ def test_honest_noise_is_below_the_claim(audit: Callable[..., Finding], tmp_path
     """In each of 20 runs. Sound noise fails in 4e-10 of them.
 
     As in test_power.py: a claim of 5 is refuted by 120 right guesses of 120, and each is right with a chance of 0.81,
-    which is 2e-11 a run; the error rates of 200 clients prove 3 at most.
+    which is 2e-11 a run; the error rates of 200 clients prove 3.5 at most.
     """
     exceeded = 0
     for _ in range(20):
