@@ -115,7 +115,8 @@ def _epsilon(counts: _Counts, delta: float, accountant: str, *, coarse: bool) ->
         return 0.0
     if any(noise < _NO_NOISE or count > _MOST_COUNT for (_, noise), count in counts):
         return math.inf
-    return max(0.0, account(dict(counts), delta=delta, coarse=coarse))
+    value = account(dict(counts), delta=delta, coarse=coarse)
+    return math.inf if math.isnan(value) else max(0.0, value)  # the larger of 0 and no number is 0
 
 
 @lru_cache(maxsize=1024)

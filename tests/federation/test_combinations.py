@@ -80,6 +80,22 @@ CLIENT = {"level": "client", "trust": "aggregator", "algorithm": "dp_fedavg_gan"
         (CLIENT | {"minimum_clients": 2}, "federation.minimum_clients", "how many took part"),
         ({"clip_quantile": 0.5}, "privacy.clip_quantile", "'client' alone"),
     ],
+    ids=[
+        "aggregator-of-networks",
+        "aggregator-of-discriminators",
+        "penalty-between",
+        "several-sums",
+        "median-of-sums",
+        "optimizer-twice",
+        "proximal-sums",
+        "krum-of-clients",
+        "trimmed-clients",
+        "clients-trusting-nobody",
+        "clients-with-generators",
+        "clients-with-sums",
+        "clients-left-out",
+        "quantile-of-records",
+    ],
 )
 def test_refused_with_the_reason(refused: dict[str, Any], key: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason) as caught:

@@ -16,7 +16,7 @@ from opacus.accountants import PRVAccountant as OpacusPrv
 from opacus.accountants import RDPAccountant as OpacusRdp
 
 from fedgan.errors import IntegrityError, UsageError
-from fedgan.privacy.accountant import basic_mechanism
+from fedgan.privacy.accountant import ACCOUNTANTS, basic_mechanism
 from fedgan.privacy.accounting import calibrate_noise, epsilon
 from fedgan.privacy.events import Composed, Event, Gaussian, PoissonSampled, SelfComposed, from_dict, tally
 
@@ -96,6 +96,18 @@ def test_prv_gives_the_bound_of_rdp_where_no_grid_holds_the_loss(steps: Event) -
     assert bounds["prv"] == bounds["rdp"] >= bounds["pld"] > 100
 
 
+def test_prv_gives_the_bound_of_rdp_where_it_finds_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prv_accountant.PRVAccountant.compute_epsilon", lambda *_: (math.nan,) * 3)
+    events = [SelfComposed(3, Gaussian(2.71))]  # of no other test, as epsilons are kept
+    assert epsilon(events, delta=2e-5, accountant="prv") == epsilon(events, delta=2e-5, accountant="rdp") > 1
+
+
+def test_what_is_no_number_is_no_epsilon_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "rdp" in ACCOUNTANTS.names()
+    monkeypatch.setitem(ACCOUNTANTS._entries, "rdp", lambda counts, *, delta, coarse: math.nan)
+    assert epsilon([Gaussian(2.72)], delta=2e-5, accountant="rdp") == math.inf  # of no other test, as above
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("accountant", "google"), [("pld", PLDAccountant), ("rdp", RdpAccountant)])
 def test_equals_dp_accounting_called_directly(seed: int, accountant: str, google: type) -> None:
@@ -114,18 +126,32 @@ def test_rdp_never_below_pld_and_prv_near_it(seed: int) -> None:
     assert pld - 1e-3 <= epsilon(events, delta=1e-5, accountant="prv") <= pld + 0.03  # its error is 0.01 either way
 
 
-@pytest.mark.parametrize("count", [1, 5])
-def test_gaussians_against_their_closed_form(count: int) -> None:
-    """Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon; n Gaussians are one of n times 1/z^2."""
+def gaussian_epsilon(z: float, delta: float) -> float:
+    """Return epsilon of one Gaussian (Balle and Wang 2018, arXiv:1805.06530, theorem 8, solved for epsilon)."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
+    def excess(e: float) -> float:
+        return float(norm.cdf(0.5 / z - e * z) - math.exp(e) * norm.cdf(-0.5 / z - e * z) - delta)
+
+    return float(brentq(excess, 0, 40, xtol=1e-12))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_gaussians_against_their_closed_form(count: int) -> None:
+    """n Gaussians are one of n times 1/z^2."""
     z = 1.3
-    one = z / math.sqrt(count)
-    exact = brentq(
-        lambda e: norm.cdf(0.5 / one - e * one) - math.exp(e) * norm.cdf(-0.5 / one - e * one) - 1e-5, 0, 40, xtol=1e-12
-    )
+    exact = gaussian_epsilon(z / math.sqrt(count), 1e-5)
     assert exact <= epsilon([SelfComposed(count, Gaussian(z))], delta=1e-5) <= exact + 1e-3
+
+
+@pytest.mark.parametrize("delta", [1e-3, 1e-9])
+@pytest.mark.parametrize(("accountant", "slack"), [("pld", 1.001), ("rdp", 1.2), ("prv", 1.02)])
+def test_epsilon_is_at_the_delta_that_is_asked_for(accountant: str, slack: float, delta: float) -> None:
+    """Five Gaussians by their closed form: of 1e-3 and 1e-9 every accountant's bound is the one, and no lower."""
+    exact = gaussian_epsilon(4.0 / math.sqrt(5), delta)
+    found = epsilon([SelfComposed(5, Gaussian(4.0))], delta=delta, accountant=accountant)
+    assert exact <= found <= slack * exact
 
 
 def test_rounds_compose_and_neither_one_of_them_nor_their_sum_is_the_cost() -> None:

@@ -216,9 +216,13 @@ def test_room_for_an_evaluation_is_left(change: dict[str, Any]) -> None:
         ({"evaluation_epsilon": 10.0}, r"privacy\.evaluation_epsilon = 10\.0 .* below privacy\.epsilon"),
         ({"evaluation_epsilon": -1.0}, r"privacy\.evaluation_epsilon"),
         ({"evaluation_epsilon": 9.5}, r"privacy\.evaluation_epsilon = 9\.5 .* a smaller privacy\.warm_start_share"),
-        ({"evaluation_epsilon": 1.0, "level": "client"}, r"privacy\.evaluation_epsilon = 1\.0 .*: give 0"),
     ],
 )
 def test_room_that_there_is_not_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_plan(**DIGITS | change)
+
+
+def test_an_evaluation_of_records_has_no_room_at_level_client() -> None:
+    with pytest.raises(UsageError, match=r"privacy\.evaluation_epsilon = 1\.0 .*: give 0"):
+        make_plan(**DIGITS | {"evaluation_epsilon": 1.0, "level": "client"})

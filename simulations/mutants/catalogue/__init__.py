@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from simulations.mutants.catalogue import (
+    accountants,
     accounting,
     attack,
     auxiliary,
     budget,
     clipping,
+    layers,
     ledger,
     mechanism,
     noise,
+    policy,
     privacy_losses,
     releases,
     sampling,
     training,
     trusted_server,
     warm_start,
+    weights,
 )
 from simulations.mutants.mutant import Mutant
 
@@ -24,12 +28,16 @@ MUTANTS: tuple[Mutant, ...] = (
     *noise.MUTANTS,
     *mechanism.MUTANTS,
     *clipping.MUTANTS,
+    *layers.MUTANTS,
     *sampling.MUTANTS,
     *training.MUTANTS,
     *auxiliary.MUTANTS,
     *warm_start.MUTANTS,
     *trusted_server.MUTANTS,
+    *weights.MUTANTS,
+    *policy.MUTANTS,
     *accounting.MUTANTS,
+    *accountants.MUTANTS,
     *privacy_losses.MUTANTS,
     *budget.MUTANTS,
     *ledger.MUTANTS,

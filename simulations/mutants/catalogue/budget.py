@@ -143,6 +143,14 @@ MUTANTS = (
         killed_by=(f"{_AUDIT_TESTS}::test_different_ledgers_of_one_client_add_up",),
     ),
     Mutant(
+        name="curve-lags-behind",
+        breaks="a point of the budget's curve that is not computed is bounded from above",
+        file="fedgan/privacy/curve.py",
+        before="curve += [value] * (number - len(curve))",
+        after="curve += [*(curve[-1:] or [0.0]) * (number - len(curve) - 1), value]",
+        killed_by=("tests/privacy/test_curve.py::test_values_that_are_left_out_are_bounded_by_the_next_one",),
+    ),
+    Mutant(
         name="last-round-reported",
         breaks="a report covers every round, not the last one",
         file=_SUMMARY,

@@ -151,6 +151,33 @@ MUTANTS = (
         killed_by=("tests/federation/test_ledger_copies.py::test_who_has_signed_signs_for_good_with_the_same_key",),
     ),
     Mutant(
+        name="signed-anew-after-a-change",
+        breaks="lines that were changed after they were signed are never signed anew",
+        file="fedgan/privacy/ledger_signing.py",
+        before="if signed is None or signed.hash != signature.head:",
+        after="if signed is None:",
+        killed_by=("tests/privacy/test_signature.py::test_a_signed_ledger_goes_on_with_its_key_alone",),
+    ),
+    Mutant(
+        name="signature-not-checked",
+        breaks="a signature that does not fit its content is found",
+        file="fedgan/privacy/signature.py",
+        before="        signature.check()\n",
+        after="        pass\n",
+        killed_by=(
+            "tests/privacy/test_signature.py::test_an_edited_signature_is_found[client-00001]",
+            "tests/privacy/test_signature.py::test_an_edited_signature_is_found[sequence-1]",
+        ),
+    ),
+    Mutant(
+        name="verified-once-for-all",
+        breaks="lines that were verified and changed since are verified again",
+        file="fedgan/privacy/ledger_memory.py",
+        before="if not whole.startswith(content):",
+        after="if len(whole) < len(content):",
+        killed_by=("tests/privacy/test_ledger_memory.py::test_a_change_anywhere_in_what_was_verified_is_found",),
+    ),
+    Mutant(
         name="clock-behind-overlooked",
         breaks="nothing is charged and nothing computed under a clock that is behind the ledger",
         file="fedgan/privacy/ledger_clock.py",

@@ -69,7 +69,11 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def test_canaries_are_published_with_the_noise_that_was_charged(
     audit: Callable[..., Finding], published: list[np.ndarray], tmp_path: Path, quantile: float
 ) -> None:
-    """With a clip that adapts too: in units of each round's clip the noise is that of every client's charge."""
+    """With a clip that adapts too: in units of each round's clip the noise is that of every client's charge.
+
+    Sound noise fails in 6e-7 of runs: four deviations are tested at 1.2e-8 each, and the error rates of the 1,000
+    clients that judge refute a claim of 2 with a chance of 4.9e-7 at the worst threshold; guesses do in 1e-19.
+    """
     finding = audit("privacy.epsilon=2", f"privacy.clip_quantile={quantile}", directions=2000)
     rows = [line.row for line in read_ledger(tmp_path / "client-00000.jsonl")[1:]]
     multiplier = rows[0]["noise_std"] / rows[0]["clip"]
@@ -93,7 +97,7 @@ def test_a_server_with_a_bug_is_found_by_the_attack_alone(
         monkeypatch.setattr(updates, "add_noise_to_all", lambda sums, std, noise: add(sums, 1e-6 * std, noise))
     else:
         monkeypatch.setattr(updates, "_update", lambda before, after: (update(before, after)[0], 1e-9))
-    finding = audit("privacy.epsilon=1")
+    finding = audit("privacy.epsilon=1")  # without noise all guesses are right: nothing is left to chance
     assert finding.exceeded
     bounds = {bound.method: bound.epsilon for bound in finding.bounds}
     assert finding.claimed == pytest.approx(1, rel=0.02)
@@ -103,13 +107,17 @@ def test_a_server_with_a_bug_is_found_by_the_attack_alone(
 
 @pytest.mark.slow
 def test_honest_noise_is_below_the_claim(audit: Callable[..., Finding], tmp_path: Path) -> None:
-    """As of one vault (test_power.py): what the bounds prove of sound noise is far below, in every run."""
+    """In each of 20 runs. Sound noise fails in 4e-10 of them.
+
+    As in test_power.py: a claim of 5 is refuted by 120 right guesses of 120, and each is right with a chance of 0.81,
+    which is 2e-11 a run; the error rates of 200 clients prove 3.5 at most.
+    """
     exceeded = 0
     for _ in range(20):
         for path in tmp_path.iterdir():
             path.unlink()
         exceeded += audit("privacy.epsilon=5", "federation.fraction=0.7").exceeded
-    assert exceeded <= 1
+    assert exceeded == 0
 
 
 def test_the_other_clients_updates_move_the_networks_as_ever(

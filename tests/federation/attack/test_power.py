@@ -17,18 +17,21 @@ pytestmark = [pytest.mark.privacy, pytest.mark.slow]
 Attack = Callable[..., Finding]
 
 
-@pytest.mark.parametrize("epsilon", [1.0, 5.0, 10.0])
-def test_honest_noise_is_below_the_claim(attack: Attack, epsilon: float) -> None:
-    """One of 20 seeds may be above it: at 95 % confidence that is expected of the worst mechanism there is.
+@pytest.mark.parametrize(("epsilon", "most", "least_auc"), [(1.0, 2, 0.53), (5.0, 0, 0.66), (10.0, 0, 0.75)])
+def test_honest_noise_is_below_the_claim(attack: Attack, epsilon: float, most: int, least_auc: float) -> None:
+    """At most `most` of 20 seeds are above it; the worst mechanism there is may have one at 95 % confidence.
 
-    The bounds prove about a third of a Gaussian mechanism's epsilon, so that a sound vault has none in fact: the test
-    fails by chance in fewer than one run in a million.
+    A sound vault fails in 6e-7 of runs at epsilon 1, in fewer than 1e-8 at 5 and 10. Given the scores, whether guesses
+    are right are coins of known bias, so the chance of as many right ones as a claim is refuted by (88 of 120 at
+    epsilon 1, 117 at 5, more than there are at 10) is a Poisson-binomial tail: 8.2e-4 at epsilon 1 with that of the
+    error rates, of which three in 20 are C(20, 3) 8.2e-4^3; 2e-10 at 5. The means of 20 areas are 0.5665, 0.7006
+    and 0.7895 with deviations of at most 0.0065: five and a half above their bounds; chance (0.5) is four below.
     """
     findings = [attack(epsilon, canaries=400, rounds=2, seed=seed) for seed in range(20)]
-    assert sum(finding.exceeded for finding in findings) <= 1
+    assert sum(finding.exceeded for finding in findings) <= most
     for finding in findings:
         assert finding.claimed == pytest.approx(epsilon, rel=0.02)
-    assert mean(finding.auc for finding in findings) > 0.55  # the attack does see something
+    assert mean(finding.auc for finding in findings) > least_auc  # the attack does see something
 
 
 def test_the_power_is_at_least_the_fields_at_a_thousand_canaries(attack: Attack) -> None:

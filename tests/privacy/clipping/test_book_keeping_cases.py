@@ -238,6 +238,30 @@ def test_what_no_engine_can_take_apart_is_refused() -> None:
         clipped_gradient_sum(seeded(Stateful), (images(),), loss, max_norm=1.0, engine="book_keeping")
 
 
+def test_what_a_sample_looks_up_twice_adds_up_in_its_norm() -> None:
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Embedding(4, 3)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.tokens(tokens).sum(dim=(1, 2))
+
+    tokens = torch.tensor([[0, 0, 0], [1, 1, 2], [0, 1, 2], [3, 3, 3]])
+    assert_exact(seeded(Bag), (tokens,), max_norm=0.1)
+
+
+def test_every_group_of_a_convolution_is_in_its_norm() -> None:
+    class Grouped(nn.Sequential):
+        """So many channels that Gram matrices cost less than gradients."""
+
+        def __init__(self) -> None:
+            grouped = nn.Conv2d(64, 64, 3, groups=2)
+            super().__init__(nn.Conv2d(2, 64, 1), grouped, nn.Tanh(), nn.Flatten(), nn.Linear(1024, 1), nn.Flatten(0))
+
+    assert_exact(seeded(Grouped), (images(),), max_norm=0.1)
+
+
 @pytest.mark.parametrize("option", [{"max_norm": 1.0}, {"scale_grad_by_freq": True}])
 def test_embeddings_that_tie_samples_together_are_refused(option: dict[str, float]) -> None:
     module = nn.Sequential(nn.Embedding(4, 1, **option), nn.Flatten(0))
