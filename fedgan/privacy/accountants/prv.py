@@ -1,8 +1,9 @@
 """Accounting by privacy random variables (Gopi et al. 2021, arXiv:2106.02848), with the authors' own implementation.
 
 It discretises without rounding up, so its estimate can lie on either side of the truth, and returns an interval that
-holds it: what is taken here is the upper end. It analyses the removal of a record only, which is the worse direction
-for the epsilons of training.
+holds it: what is taken here is the upper end. It analyses the removal of a record only. For one sampled Gaussian that
+is the worse direction; that it stays so where many are composed is not proven (Lebeda, Regehr, Kamath and Steinke 2024,
+arXiv:2405.20769, show mechanisms for which it does not), so `pld`, the default, computes both and takes the larger.
 """
 
 from __future__ import annotations
