@@ -97,7 +97,7 @@ class MomentsInCells:
     def fit(self, progress: Callable[[int], None] | None) -> None:
         """Fit the mixture, which has its components, to the features, if there are any; then lay its shading over.
 
-        Features that teach its components as well have the moments of order 2 beside them. At level "client" they have
+        Features that teach its components as well have the moments beside them. At level "client" they have
         not: there each release of a client is scaled by a norm of its own, so they are not of the same sums.
         """
         drawn, settings, generator = self.drawn, self.drawn.settings, self.drawn.gan.generator

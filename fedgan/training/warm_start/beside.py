@@ -20,34 +20,35 @@ LabelledRows = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class KeptMoments:
-    """A release of moments of order 2, as it came in.
+    """A release of moments, as it came in.
 
     Attributes:
         cells: in which records were counted.
+        order: of the moments, 1 or 2.
         sums: with their noise, (classes * cells, dimension) float64.
         share: the release's part of the precision 1/noise^2.
     """
 
     cells: Cells
+    order: int
     sums: Tensor
     share: float
 
     def state(self) -> dict[str, Tensor]:
         """Return it as tensors of their own, by name."""
-        share = torch.tensor(self.share, dtype=torch.float64)
-        return {
-            name: tensor.clone() for name, tensor in {**vars(self.cells), "sums": self.sums, "share": share}.items()
-        }
+        numbers = {"order": torch.tensor(self.order), "share": torch.tensor(self.share, dtype=torch.float64)}
+        tensors = {**vars(self.cells), "sums": self.sums}
+        return {**numbers, **{name: tensor.clone() for name, tensor in tensors.items()}}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> KeptMoments:
         """Return what `state` was made of; KeyError where a part is missing."""
         cells = Cells(**{name: state[name] for name in ("origins", "bases", "centres", "radii")})
-        return cls(cells, state["sums"], float(state["share"]))
+        return cls(cells, int(state["order"]), state["sums"], float(state["share"]))
 
 
 class MomentRows:
-    """What generated images add to a release of moments of order 2: `LocalMoments.placed`, differentiable and fast.
+    """What generated images add to a release of moments: `LocalMoments.placed`, differentiable and fast.
 
     A row has a place for each cell of the image's class: the image's moments in that of its own cell, 0 in the others.
     Float32, and matrix products over the batch: no record is mapped here, so rows may differ in their last bits by what
@@ -56,11 +57,12 @@ class MomentRows:
     Args:
         image_shape: (channels, height, width) in pixels.
         cells: of the release.
+        order: of the moments, 1 or 2.
         device: that rows are computed on.
     """
 
-    def __init__(self, image_shape: ImageShape, cells: Cells, device: torch.device) -> None:
-        self._moments = LocalMoments(image_shape, cells, order=2)
+    def __init__(self, image_shape: ImageShape, cells: Cells, order: int, device: torch.device) -> None:
+        self._moments = LocalMoments(image_shape, cells, order)
         self._cosines = [cosines.float().to(device) for cosines in low_cosines(*image_shape[1:])]
         self._cells = Cells(**{name: tensor.to(device) for name, tensor in vars(cells).items()})
 
@@ -103,7 +105,7 @@ def beside(
         device: that rows are computed on.
     """
     scales = [sqrt(release.share / share) for release in kept]
-    maps = [MomentRows(image_shape, release.cells, device) for release in kept]
+    maps = [MomentRows(image_shape, release.cells, release.order, device) for release in kept]
     classes, counts = len(target.means), target.counts.double()[:, None]
     sums = [release.sums.unflatten(0, (classes, -1)).flatten(1) for release in kept]
     means = [(scale * each / counts).float() for scale, each in zip(scales, sums, strict=True)]

@@ -56,7 +56,7 @@ class MixtureFit:
 
     Attributes:
         stage: releases absorbed so far.
-        kept: those of order 2 among them.
+        kept: these releases.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class MixtureFit:
         return dict(vars(self._cells))
 
     def load(self, stage: int, arrays: dict[str, Tensor], kept: Sequence[KeptMoments]) -> None:
-        """Go on after `stage` releases, of which `kept` were of order 2, with the cells in `arrays`."""
+        """Go on after `stage` releases, which are `kept`, with the cells in `arrays`."""
         self.stage, self._cells, self.kept = stage, Cells(**arrays), list(kept)
 
     def moments(self) -> LocalMoments:
@@ -115,8 +115,7 @@ class MixtureFit:
         """
         readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
         self._cells = self._seen()
-        if self.order == 2:
-            self.kept.append(KeptMoments(self._cells, sums, self._shares[self.stage]))
+        self.kept.append(KeptMoments(self._cells, self.order, sums, self._shares[self.stage]))
         if self.stage == 0:
             self._cells = self._about_the_means(readings, noise_std)
         elif self.stage == 1:

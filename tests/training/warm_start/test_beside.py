@@ -43,15 +43,16 @@ def some_cells(*, based: bool) -> Cells:
     )
 
 
+@pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("based", [True, False])
-def test_rows_of_generated_images_are_those_of_records(based: bool) -> None:
+def test_rows_of_generated_images_are_those_of_records(based: bool, order: int) -> None:
     cells = some_cells(based=based)
     rng = torch.Generator().manual_seed(2)
     images = torch.rand(60, *SHAPE, generator=rng) * 2 - 1
     labels = torch.randint(CLASSES, (60,), generator=rng)
-    moments = LocalMoments(SHAPE, cells, 2)
+    moments = LocalMoments(SHAPE, cells, order)
     records, places = moments.placed(images, labels)
-    rows = MomentRows(SHAPE, cells, CPU)(images, labels).unflatten(1, (CELLS, moments.dimension))
+    rows = MomentRows(SHAPE, cells, order, CPU)(images, labels).unflatten(1, (CELLS, moments.dimension))
     expected = torch.zeros(60, CELLS, moments.dimension, dtype=torch.float64)
     expected[torch.arange(60), places - labels * CELLS] = records
     assert len(set(places.tolist())) > CELLS
@@ -60,7 +61,7 @@ def test_rows_of_generated_images_are_those_of_records(based: bool) -> None:
 
 def test_gradients_reach_the_images() -> None:
     images = (torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(3)) - 0.5).requires_grad_()
-    rows = MomentRows(SHAPE, some_cells(based=True), CPU)(images, torch.arange(6) % CLASSES)
+    rows = MomentRows(SHAPE, some_cells(based=True), 2, CPU)(images, torch.arange(6) % CLASSES)
     rows.square().sum().backward()
     assert images.grad is not None
     assert images.grad.flatten(1).norm(dim=1).min() > 0
@@ -74,7 +75,7 @@ def test_noise_on_the_means_is_as_large_as_the_features() -> None:
     kept = []
     for own in (0.1, 0.35):
         sums = torch.randn(CLASSES * CELLS, dimension, generator=rng, dtype=torch.float64) * noise / sqrt(own)
-        kept.append(KeptMoments(cells, sums, own))
+        kept.append(KeptMoments(cells, 2, sums, own))
     features = torch.randn(CLASSES, 200, generator=rng) * noise / sqrt(share)
     counts = torch.tensor([10.0, 20.0, 40.0])
     target = EmbeddingTarget(features / counts[:, None], counts, noise / sqrt(share))
