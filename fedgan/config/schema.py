@@ -118,7 +118,7 @@ class Training(Table):
     """Whether one more release of "mixture" teaches its generator edges and textures, in `warm_start_steps` steps."""
     warm_start_refinement_family: Text = "convolutions"
     """Features of that release, names as in `warm_start_family`: "convolutions" teach convolutions laid over the
-    mixture; others, with 0.35 of the precision, teach its means and factors too (for small budgets)."""
+    mixture; others, with 0.55 of the precision, teach its means and factors too (for small budgets)."""
     warm_start_shading: NotNegative = 0.25
     """Of "mixture": size of the random smooth shading over its images, the deviation of brightness's logarithm: more of
     it makes up for a spread that noise hides (small budgets), and moves the images away from real ones."""

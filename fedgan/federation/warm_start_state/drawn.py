@@ -14,7 +14,7 @@ from fedgan.seeding import derive_seed
 from fedgan.training.early_stopping import FittedFeatures
 from fedgan.training.gan import Gan
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import ClassFeatures, EmbeddingTarget, LabelledRows, fit_generator
+from fedgan.training.warm_start import ClassFeatures, EmbeddingTarget, fit_generator
 
 Rows = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> rows (N, D)."""
@@ -67,7 +67,6 @@ class DrawnFeatures:
         *,
         before: int = 0,
         parameters: Sequence[nn.Parameter] | None = None,
-        beside: LabelledRows | None = None,
     ) -> None:
         """Fit the generator to `target` in the space of `rows`.
 
@@ -76,7 +75,6 @@ class DrawnFeatures:
             progress: called with the number of steps done.
             before: fits of this warm start that are done.
             parameters: those to train; None for all.
-            beside: more numbers of each row, of images and their labels, if `target` has any.
         """
         settings = self.settings
         fit_generator(
@@ -88,6 +86,5 @@ class DrawnFeatures:
             learning_rate=settings.learning_rate,
             rng=stream(self.seed, "warm start", *([before] if before else [])),
             parameters=parameters,
-            beside=beside,
             progress=progress,
         )

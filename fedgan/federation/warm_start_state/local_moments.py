@@ -7,31 +7,18 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from fedgan.errors import UsageError
 from fedgan.federation.compression import Compression
 from fedgan.federation.embeddings import Embeddings
 from fedgan.federation.requests import EmbedRequest
 from fedgan.federation.tensors import part_of, parted
 from fedgan.federation.warm_start_state.drawn import DrawnFeatures
 from fedgan.federation.warm_start_state.rounding import as_seen
-from fedgan.models import ImageShape
 from fedgan.models.families.mixture import MixtureGenerator, lay_over
 from fedgan.privacy.noise import NoiseSource
 from fedgan.training.streams import stream
-from fedgan.training.warm_start import (
-    ClassFeatures,
-    EmbeddingTarget,
-    KeptMoments,
-    LabelledRows,
-    LocalMoments,
-    MixtureFit,
-    begin_refinement_by,
-    beside,
-    refines_all,
-)
+from fedgan.training.warm_start import ClassFeatures, LocalMoments, MixtureFit, begin_refinement_by
 
 _PART = "mixture"
-_KEPT = "kept"
 
 
 class MomentsInCells:
@@ -95,48 +82,21 @@ class MomentsInCells:
         return False
 
     def fit(self, progress: Callable[[int], None] | None) -> None:
-        """Fit the mixture, which has its components, to the features, if there are any; then lay its shading over.
-
-        Features that teach its components as well have the moments beside them. At level "client" they have
-        not: there each release of a client is scaled by a norm of its own, so they are not of the same sums.
-        """
+        """Fit the mixture, which has its components, to the features, if there are any; then lay its shading over."""
         drawn, settings, generator = self.drawn, self.drawn.settings, self.drawn.gan.generator
         if drawn.target is not None:
-            rows, target = drawn.to_fit(drawn.target)
-            more, target = self._beside(target) if self._together else (None, target)
-            parameters = begin_refinement_by(generator, settings.family)
-            drawn.fit(rows, target, progress, parameters=parameters, beside=more)
+            parameters = begin_refinement_by(generator, settings.family) if settings.refined else None
+            drawn.fit(*drawn.to_fit(drawn.target), progress, parameters=parameters)
         lay_over(generator, shading=settings.shading, refined=settings.refined)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the number of the next release, its cells, and the releases that a fit may want again."""
-        state = {"stage": torch.tensor(self.stage), **self._fit.arrays()}
-        for index, release in enumerate(self._fit.kept if self._together else ()):
-            state |= parted(f"{_KEPT}/{index}", release.state())
-        return parted(_PART, state)
+        """Return the number of the next release and its cells."""
+        return parted(_PART, {"stage": torch.tensor(self.stage), **self._fit.arrays()})
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned."""
-        state = part_of(tensors, _PART)
-        cells = {name: tensor for name, tensor in state.items() if "/" not in name}
-        count = sum(name.endswith("/sums") for name in state)
-        kept = [KeptMoments.of_state(part_of(state, f"{_KEPT}/{index}")) for index in range(count)]
-        self._fit.load(int(cells.pop("stage")), cells, kept)
-
-    def _beside(self, target: EmbeddingTarget) -> tuple[LabelledRows, EmbeddingTarget]:
-        kept, gan = self._fit.kept, self.drawn.gan
-        if not kept:
-            raise UsageError(
-                "an earlier version began this warm start and kept no moments to fit to: begin the run anew"
-            )
-        shape: ImageShape = gan.generator.image_shape  # type: ignore[assignment]
-        return beside(kept, target, share=self.drawn.settings.shares[-1], image_shape=shape, device=gan.device)
-
-    @property
-    def _together(self) -> bool:
-        """Whether features and moments teach the mixture together."""
-        settings = self.drawn.settings
-        return settings.refined and refines_all(settings.family) and not settings.whole_clients
+        cells = part_of(tensors, _PART)
+        self._fit.load(int(cells.pop("stage")), cells)
 
     @property
     def _features_due(self) -> bool:

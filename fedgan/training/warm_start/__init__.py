@@ -1,7 +1,6 @@
 """Warm start: noisy sums of features or of local moments of all records, and a generator fitted to them."""
 
 from fedgan.training.warm_start.anchor import anchor_to
-from fedgan.training.warm_start.beside import KeptMoments, LabelledRows, beside
 from fedgan.training.warm_start.classifier import LEARNING_STEPS
 from fedgan.training.warm_start.convolutions import ConvolutionMap
 from fedgan.training.warm_start.embedding import EmbeddingTarget, embed, estimate_target
@@ -11,7 +10,7 @@ from fedgan.training.warm_start.learned import LEARNED, LearnedMap, learned_shap
 from fedgan.training.warm_start.learning import LearnedStages
 from fedgan.training.warm_start.mixture import MixtureFit, most_numbers
 from fedgan.training.warm_start.moments import Cells, LocalMoments
-from fedgan.training.warm_start.refinement import begin_refinement_by, refines_all
+from fedgan.training.warm_start.refinement import begin_refinement_by
 from fedgan.training.warm_start.registry import FAMILIES, check_families, map_of
 from fedgan.training.warm_start.rows import ClassFeatures
 from fedgan.training.warm_start.stages import embedding_shares, stage_shares
@@ -25,15 +24,12 @@ __all__ = [
     "ConvolutionMap",
     "EmbeddingTarget",
     "FeatureMap",
-    "KeptMoments",
-    "LabelledRows",
     "LearnedMap",
     "LearnedStages",
     "LocalMoments",
     "MixtureFit",
     "anchor_to",
     "begin_refinement_by",
-    "beside",
     "check_families",
     "embed",
     "embedding_loss",
@@ -43,6 +39,5 @@ __all__ = [
     "learned_shapes",
     "map_of",
     "most_numbers",
-    "refines_all",
     "stage_shares",
 ]

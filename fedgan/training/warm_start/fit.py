@@ -42,7 +42,6 @@ def fit_generator(
     learning_rate: float,
     rng: torch.Generator,
     parameters: Sequence[nn.Parameter] | None = None,
-    beside: Callable[[Tensor, Tensor], Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Train `generator` in place until its class-wise mean features match the target.
@@ -54,7 +53,7 @@ def fit_generator(
     Args:
         generator: (latents, labels) -> images (N, C, H, W) in [-1, 1], with an attribute `latent_dim`; left in
             evaluation mode.
-        target: class means in the space of `feature_map` or, with `beside`, of both side by side.
+        target: class means in the space of `feature_map`.
         feature_map: the map that the clients used, images (N, C, H, W) -> rows (N, D); it lies on the generator's
             device.
         steps: Adam steps.
@@ -62,7 +61,6 @@ def fit_generator(
         learning_rate: Adam's, at the first step.
         rng: CPU generator that draws the latents.
         parameters: those to train; None for all.
-        beside: more numbers of each row, of images and their labels.
         progress: called after each step with the number of steps done.
 
     Raises:
@@ -80,11 +78,7 @@ def fit_generator(
     generator.train()
     for step in range(steps):
         latents = torch.randn(len(labels), latent_dim, generator=rng).to(device)
-        images = generator(latents, labels)
-        rows = feature_map(images)
-        if beside is not None:
-            rows = torch.cat([rows, beside(images, labels)], dim=1)
-        loss = embedding_loss(rows, labels, means)
+        loss = embedding_loss(feature_map(generator(latents, labels)), labels, means)
         generator.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

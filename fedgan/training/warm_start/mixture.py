@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fedgan.models.cosines import MOST_COSINES, falling_spectrum
 from fedgan.models.families.mixture import MixtureGenerator
-from fedgan.training.warm_start.beside import KeptMoments
 from fedgan.training.warm_start.components import component_factors
 from fedgan.training.warm_start.moments import Cells, LocalMoments
 from fedgan.training.warm_start.readings import Readings, read
@@ -56,7 +55,6 @@ class MixtureFit:
 
     Attributes:
         stage: releases absorbed so far.
-        kept: these releases.
     """
 
     def __init__(
@@ -73,7 +71,6 @@ class MixtureFit:
         self._rng_of = rng_of
         self._as_seen = as_seen
         self.stage = 0
-        self.kept: list[KeptMoments] = []
         channels, height, width = generator.image_shape
         self._largest = sqrt(channels * height * width)
         classes, coefficients = generator.num_classes, generator.means.shape[2]
@@ -98,9 +95,9 @@ class MixtureFit:
         """Return the cells of the next stage, as a request carries them and a checkpoint keeps them."""
         return dict(vars(self._cells))
 
-    def load(self, stage: int, arrays: dict[str, Tensor], kept: Sequence[KeptMoments]) -> None:
-        """Go on after `stage` releases, which are `kept`, with the cells in `arrays`."""
-        self.stage, self._cells, self.kept = stage, Cells(**arrays), list(kept)
+    def load(self, stage: int, arrays: dict[str, Tensor]) -> None:
+        """Go on after `stage` releases with the cells in `arrays`."""
+        self.stage, self._cells = stage, Cells(**arrays)
 
     def moments(self) -> LocalMoments:
         """Return what the next stage releases sums of."""
@@ -115,7 +112,6 @@ class MixtureFit:
         """
         readings = read(sums, self.moments(), self._generator.num_classes, noise_std)
         self._cells = self._seen()
-        self.kept.append(KeptMoments(self._cells, self.order, sums, self._shares[self.stage]))
         if self.stage == 0:
             self._cells = self._about_the_means(readings, noise_std)
         elif self.stage == 1:

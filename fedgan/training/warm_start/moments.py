@@ -98,7 +98,7 @@ class LocalMoments:
         offsets = torch.nan_to_num(coordinates[:, None] - centres[labels])  # (N, cells, coordinates)
         cell = offsets.square().sum(2).argmin(1)
         nearest = offsets[torch.arange(len(labels)), cell]
-        return self.row(nearest), labels * centres.shape[1] + cell
+        return self._row(nearest), labels * centres.shape[1] + cell
 
     def symmetric(self, products: Tensor) -> Tensor:
         """Return a row's products (..., P), without their weight, as symmetric matrices (..., coordinates, same)."""
@@ -108,14 +108,11 @@ class LocalMoments:
         matrix[..., self._second, self._first] = values
         return matrix
 
-    def row(self, offsets: Tensor) -> Tensor:
-        """Return the rows (N, dimension), of their type, of coordinates less their cell's centre, (N, coordinates)."""
+    def _row(self, offsets: Tensor) -> Tensor:
         inside = cut_off(offsets)
         parts = [torch.full_like(inside[:, :1], self.count_weight), self.mean_weight * inside]
         if self.order == 2:
-            parts.append(
-                self.product_weight * self._twice.to(inside) * inside[:, self._first] * inside[:, self._second]
-            )
+            parts.append(self.product_weight * self._twice * inside[:, self._first] * inside[:, self._second])
         return torch.cat(parts, dim=1) * (1.0 - _MARGIN)
 
 

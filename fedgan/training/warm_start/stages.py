@@ -7,7 +7,7 @@ from fedgan.training.warm_start.refinement import refines_all
 
 _MEANS, _SPREADS, _CENTRES, _MOMENTS = 0.08, 0.32, 0.15, 0.45
 """Chosen on the training part of Fashion-MNIST, a public benchmark."""
-_REFINEMENT, _REFINEMENT_OF_ALL = 0.2, 0.35
+_REFINEMENT, _REFINEMENT_OF_ALL = 0.2, 0.55
 """Of a last release that teaches convolutions alone, and of one that teaches means and factors too; chosen there."""
 _FIRST = 0.6
 """Of the first of several mean embeddings, of features that nobody has learned; set without a trial."""

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from fedgan.data.dataset import ImageDataset
-from fedgan.errors import UsageError
 from fedgan.federation.embeddings import WarmStart
 from fedgan.federation.inspection import Inspector
 from fedgan.federation.requests import EmbedRequest, Release
@@ -125,34 +124,6 @@ def test_a_release_of_another_stage_is_refused(kind: dict[str, Any], records: Im
 def test_nothing_is_fitted_while_releases_are_to_come(kind: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no target to fit to"):
         begun(kind).fit(None)
-
-
-@pytest.mark.parametrize(
-    ("changes", "together"),
-    [({}, True), ({"family": "convolutions"}, False), ({"whole_clients": True}, False)],
-    ids=["windows", "convolutions", "level client"],
-)
-def test_moments_go_beside_features_that_teach_the_whole_mixture(
-    changes: dict[str, Any], together: bool, records: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted: list[dict[str, Any]] = []
-    monkeypatch.setattr("fedgan.federation.warm_start_state.drawn.fit_generator", lambda *_, **how: fitted.append(how))
-    beginning = begun({**KINDS["refined"], **changes})
-    while beginning.pending:
-        release(beginning, records)
-    beginning.fit(None)
-    assert [how["beside"] is not None for how in fitted] == [together]
-    assert any("kept" in name for name in beginning.state()) == together
-
-
-def test_a_checkpoint_without_the_moments_to_fit_to_is_refused_by_name(records: ImageDataset) -> None:
-    beginning = begun(KINDS["refined"])
-    while beginning.pending:
-        release(beginning, records)
-    older = begun(KINDS["refined"])
-    older.load_state({name: tensor for name, tensor in beginning.state().items() if "kept" not in name}, 1.0)
-    with pytest.raises(UsageError, match="begin the run anew"):
-        older.fit(None)
 
 
 def test_a_run_without_a_warm_start_has_nothing_to_ask() -> None:

@@ -104,7 +104,7 @@ def test_a_fit_goes_on_from_what_was_kept(stage: int) -> None:
     records = two_kinds(500)
     whole, kept = fitted(records, 0.0), fitted(records, 0.0, stop=stage)
     other = new_fit(generator())
-    other.load(kept.stage, kept.arrays(), kept.kept)
+    other.load(kept.stage, kept.arrays())
     while not other.done:
         absorb(other, records, 0.0, torch.Generator())
     for name, tensor in whole._generator.state_dict().items():
