@@ -72,7 +72,7 @@ def clipped_gradient_sum(
 
     Raises:
         UsageError: `module` mixes the samples of a batch, by the type of a layer or as a try on made-up rows shows, or
-            the engine is unknown.
+            keeps something of them in a buffer, or the engine is unknown.
         ValueError: `max_norm` or `microbatch` is not positive, `module` is in evaluation mode, `loss` does not
             return (N,), or autocast is on, which would round norms and sums; a module may turn it on for itself.
     """

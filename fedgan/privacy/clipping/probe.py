@@ -40,7 +40,7 @@ def without_rule(
         differentiating: its forward pass differentiates itself, so no rule is looked for; it may still not mix rows.
 
     Raises:
-        UsageError: the output of one row depends on another row.
+        UsageError: the output of one row depends on another row, or a buffer depends on rows.
     """
     if not parameters:
         return ""
@@ -59,12 +59,13 @@ def _tried(
         torch.default_generator.manual_seed(0)
         for rows in _ROWS:
             made_up = tuple(_made_up(part, rows) for part in inputs)
-            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            buffers = _copies(module)
             recorder = Recorder(made_up, parameters)
             try:
                 with nullcontext() if differentiating else recorder:
                     output = functional_call(module, buffers, tuple(part.clone() for part in made_up))
                 _refuse_dependence(module, output, made_up, differentiating)
+                _refuse_memory(module, inputs, rows)
             except UsageError:
                 raise
             except Exception as error:  # whatever a forward pass may raise on rows that are not its own
@@ -98,6 +99,30 @@ def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, 
             f"the forward pass of {type(module).__name__} mixes the samples of a batch (the output of one depends on "
             "another), so no sample's influence can be bounded: leave such statistics out of the model (model.name)"
         )
+
+
+def _refuse_memory(module: nn.Module, inputs: tuple[Tensor, ...], rows: int) -> None:
+    """Refuse `module` if it keeps something of the rows in a buffer, which goes on to where no noise was added.
+
+    What a forward pass makes of weights alone, as spectral norm does, is the same after any rows.
+    """
+    after = []
+    for _ in range(2):
+        buffers, made_up = _copies(module), tuple(_made_up(part, rows) for part in inputs)
+        with torch.random.fork_rng(devices={part.device for part in inputs if part.is_cuda}):
+            torch.manual_seed(0)
+            functional_call(module, buffers, made_up)
+        after.append(buffers)
+    for name, buffer in after[0].items():
+        if not torch.allclose(buffer.double(), after[1][name].double(), rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise UsageError(
+                f"the forward pass of {type(module).__name__} keeps what it sees of samples in its buffer {name!r}, "
+                "which no noise covers: leave such statistics out of the model (model.name)"
+            )
+
+
+def _copies(module: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
 
 
 @cache

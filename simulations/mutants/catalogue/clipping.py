@@ -198,6 +198,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="statistics-kept-in-a-buffer",
+        breaks="a forward pass keeps nothing of samples where no noise is added",
+        file="fedgan/privacy/clipping/probe.py",
+        before="                _refuse_memory(module, inputs, rows)\n",
+        after="",
+        killed_by=(
+            "tests/privacy/clipping/test_probe.py"
+            "::test_a_forward_pass_that_keeps_something_of_samples_in_a_buffer_is_refused[rows-book_keeping]",
+            "tests/privacy/clipping/test_probe.py"
+            "::test_a_forward_pass_that_keeps_something_of_samples_in_a_buffer_is_refused[norms-opacus]",
+        ),
+    ),
+    Mutant(
         name="samples-told-by-their-number",
         breaks="a layer that takes something else than samples first is known by more than the size of a batch",
         file="fedgan/privacy/clipping/engines/book_keeping.py",

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, instance_norm
 from torch.nn.utils.parametrizations import spectral_norm
 
 from fedgan.errors import UsageError
@@ -81,6 +81,50 @@ def test_a_forward_pass_that_mixes_samples_is_refused(engine: str, statistics: C
 @pytest.mark.parametrize("engine", ENGINES)
 def test_one_that_does_not_is_taken(engine: str) -> None:
     assert len(clipped(Mixing(lambda features: features * 2), torch.rand(9, 6), engine)[1]) == 9
+
+
+class Remembering(nn.Module):
+    """A discriminator whose buffer learns something from the rows, in place or not, or from its weights alone."""
+
+    seen: Tensor
+
+    def __init__(self, learns: str) -> None:
+        super().__init__()
+        self.learns = learns
+        self.layer = nn.Linear(6, 1)
+        self.register_buffer("seen", torch.zeros(6))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        with torch.no_grad():
+            if self.learns == "rows":
+                self.seen.lerp_(rows.mean(dim=0), 0.1)
+            elif self.learns == "rows anew":
+                self.seen = 0.9 * self.seen + 0.1 * rows.mean(dim=0)
+            elif self.learns == "norms":
+                instance_norm(rows[:, :, None].tile(1, 1, 2), self.seen, torch.ones(6))
+            elif self.learns == "weights":
+                self.seen.lerp_(self.layer.weight[0], 0.1)
+            elif self.learns == "steps":
+                self.seen.add_(1)
+        return self.layer(rows).squeeze(1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("learns", ["rows", "rows anew", "norms"])
+def test_a_forward_pass_that_keeps_something_of_samples_in_a_buffer_is_refused(engine: str, learns: str) -> None:
+    """Buffers go where the weights go, and no noise is added to them."""
+    for rows in (9, 1, 0):
+        module = Remembering(learns)
+        with pytest.raises(UsageError, match=r"Remembering keeps what it sees of samples in its buffer 'seen'"):
+            clipped(module, torch.rand(rows, 6), engine)
+        assert not module.seen.any()
+
+
+@pytest.mark.parametrize("learns", ["weights", "steps"])
+def test_buffers_that_depend_on_no_sample_are_taken(learns: str) -> None:
+    module = Remembering(learns)
+    assert len(clipped(module, torch.rand(9, 6), "book_keeping")[1]) == 9
+    assert module.seen.any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
