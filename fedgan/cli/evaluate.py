@@ -57,7 +57,8 @@ def evaluate(
     reads = None if private_reads is None else PrivateReads(folder, config, private_reads, sign_key)
     root = Path(config.data.root).expanduser() if config.data.root else None
     data = load_data(config.data.name, root=root, image_size=config.data.image_size, channels=config.data.channels)
-    scores = assess(folder, data.test, metrics or config.evaluation.metrics, weights=inception_weights)
+    chosen = config.evaluation.metrics if metrics is None else metrics
+    scores = assess(folder, data.test, chosen, weights=inception_weights)
     count = config.evaluation.count
     real = what_is_read(config.data.name, len(data.test))
     document: dict[str, Any] = {

@@ -118,6 +118,7 @@ def _write(
         "image_shape": list(module.image_shape),
         "num_classes": module.num_classes,
         "sha256": sha256(content).hexdigest(),
+        "public_data": _public_data(cards),
         "parts": [
             {"folder": f"{target.parts.name}/{name}", "weight": weight, "card": card}
             for name, weight, card in zip(names, weights, cards, strict=True)
@@ -127,6 +128,12 @@ def _write(
     copyfile(folders[0].config, target.config)
     write_text(target.card, json.dumps(seal(facts), indent=2) + "\n")
     return budget
+
+
+def _public_data(cards: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return what the parts' cards say of public data, each once; None where no part had any."""
+    found = [card["public_data"] for card in cards if card.get("public_data")]
+    return [one for index, one in enumerate(found) if one not in found[:index]] or None
 
 
 def _guarantee(budget: BudgetReport | None) -> dict[str, Any]:

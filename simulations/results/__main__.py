@@ -80,7 +80,12 @@ def _state(row: Row, records: Sequence[Record]) -> str:
     missing = sorted({*row.seeds} - {record.seed for record in records})
     known = [record for record in records if record.configuration != UNKNOWN]
     other = [record.seed for record in known if record.configuration != digest(configs_of(row, record.seed))]
-    named = (("not run", missing), ("other configuration", other))
+    unknown = [record.seed for record in records if record.configuration == UNKNOWN]
+    named = (
+        ("not run", missing),
+        ("other configuration", other),
+        ("of a configuration that it does not name", unknown),
+    )
     return "; ".join(f"{what}: seed {', '.join(map(str, seeds))}" for what, seeds in named if seeds) or "run"
 
 

@@ -77,7 +77,7 @@ def draw_curves(curves: Mapping[str, Sequence[Row]], records: Mapping[str, Seque
 
 def _draw_published(axes: Axes, data: str) -> None:
     methods = dict.fromkeys(one.method for one in PUBLISHED.values() if one.data == data)
-    for marker, method in zip("os^vD<>p*h", methods, strict=False):
+    for marker, method in zip("s^vD<>p*hX", methods, strict=False):
         points = sorted(
             (one.epsilon, one.accuracy) for one in PUBLISHED.values() if (one.data, one.method) == (data, method)
         )

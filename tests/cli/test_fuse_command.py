@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from fedgan.audit.budget import audit_budget
 from fedgan.cli.app import main
+from fedgan.federation.fusion import _public_data
 from fedgan.privacy.ledger import read_ledger
 from fedgan.privacy.ledger_line import FIRST, encode, seal
 
@@ -149,6 +150,13 @@ def test_a_part_without_privacy_leaves_none(
     assert "parts/00001 holds no ledger" in refused("audit", "budget", tmp_path / "fused")
     reseal(tmp_path / "fused", level="record", epsilon=1.0)
     assert first_fault(tmp_path / "fused").endswith("it makes a promise, and a part of it makes none")
+
+
+def test_the_card_names_every_public_data_set_once() -> None:
+    digits, mnist = {"name": "digits", "steps": 10}, {"name": "mnist", "steps": 10}
+    cards: list[dict[str, Any]] = [{"public_data": digits}, {}, {"public_data": mnist}, {"public_data": digits}]
+    assert _public_data(cards) == [digits, mnist]
+    assert _public_data([{"public_data": None}, {}]) is None
 
 
 # Weights, and what is drawn
