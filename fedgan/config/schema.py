@@ -153,7 +153,7 @@ class Federation(Table):
 
     algorithm: Text = "fedgan"
     rounds: Count = 0
-    """Adversarial rounds after the warm start; none by default, as they have not been shown to help at equal epsilon."""
+    """Adversarial rounds after the warm start; none by default: they have not been shown to help at equal epsilon."""
     local_steps: PositiveCount = 20
     """Discriminator steps a client takes in a round; 1 with "fedsgd"."""
     fraction: Fraction = 1.0
