@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedgan.cli.console import format_epsilon, new_table, print_json, show, stderr, stdout
-from fedgan.cli.options import JsonOption, SetOption
+from fedgan.cli.options import JsonOption, SetOption, check_png
 from fedgan.errors import UsageError, bad_value
 from fedgan.files import write_text
 from fedgan.runs import RunFolder
@@ -116,8 +116,7 @@ def _check(canaries: int, images: int, members: int, confidence: float, claim: f
         raise bad_value("--confidence", confidence, "a number between 0 and 1, such as 0.95")
     if claim is not None and not 0 <= claim < float("inf"):
         raise bad_value("--claim", claim, "a number of at least 0")
-    if plot is not None and plot.suffix != ".png":
-        raise UsageError(f"--plot {plot}: give a name that ends in .png")
+    check_png("--plot", plot)
 
 
 def _name(source: Path) -> str:

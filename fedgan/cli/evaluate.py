@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fedgan.cli.console import print_json, say, show, stdout
-from fedgan.cli.options import JsonOption, RunArgument
+from fedgan.cli.options import JsonOption, RunArgument, check_png
 from fedgan.cli.scores import class_table, earlier_lines, legend, reads_table, score_table
 from fedgan.errors import UsageError
 from fedgan.runs import RunFolder
@@ -42,6 +42,7 @@ def evaluate(
     """Score a run's generator on the held-out test set; no private record is read without --private-reads."""
     if sign_key is not None and private_reads is None:
         raise UsageError("--sign-key: nothing is signed without --private-reads, which charges the ledgers; give both")
+    check_png("--plot", plot)
     import torch
 
     from fedgan.data import load_data

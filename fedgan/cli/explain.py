@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedgan.cli.console import new_table, print_json, show, stdout
-from fedgan.cli.options import JsonOption, LabelsOption, RunArgument, SeedOption, parse_labels
+from fedgan.cli.options import JsonOption, LabelsOption, RunArgument, SeedOption, check_png, parse_labels
 from fedgan.errors import UsageError, bad_value
 from fedgan.extras import require_extra
 from fedgan.runs import RunFolder
@@ -37,8 +37,7 @@ def explain(
     from fedgan.federation.machine import use_threads
     from fedgan.report.attribution_picture import attribution_picture
 
-    if output.suffix != ".png":
-        raise UsageError(f"--output {output}: give a name that ends in .png")
+    check_png("--output", output)
     folder = RunFolder.open(run)
     generator, config = load_generator(folder)
     use_threads(config.threads)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedgan.errors import bad_value
+from fedgan.errors import UsageError, bad_value
 
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="TOML file; each in configs/ says how to run it.")
@@ -19,6 +19,12 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 LabelsOption = Annotated[str | None, typer.Option(help="Classes, joined by commas; default: all, equally often.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")]
+
+
+def check_png(option: str, path: Path | None) -> None:
+    """Raise UsageError if the value of `option` is given and names no PNG, the only kind of picture that is written."""
+    if path is not None and path.suffix != ".png":
+        raise UsageError(f"{option} {path}: give a name that ends in .png")
 
 
 def parse_labels(labels: str | None, classes: int) -> list[int] | None:

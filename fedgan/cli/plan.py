@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedgan.cli.console import print_json, say
-from fedgan.cli.options import ConfigArgument, JsonOption, SetOption
+from fedgan.cli.options import ConfigArgument, JsonOption, SetOption, check_png
 from fedgan.config import Config, load_config, naming_places
 from fedgan.errors import UsageError
 
@@ -116,8 +116,7 @@ def _size(one: Scaled) -> dict[str, Any]:
 
 
 def _check_plot(plot: Path, settings: Config) -> None:
-    if plot.suffix != ".png":
-        raise UsageError(f"--plot {plot}: give a name that ends in .png")
+    check_png("--plot", plot)
     if settings.privacy.level == "none":
         raise UsageError(f"--plot {plot}: at privacy.level = 'none' there is no epsilon to draw")
 

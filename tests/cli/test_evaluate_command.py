@@ -120,6 +120,16 @@ def test_classes_are_a_table_a_document_and_a_picture(fedgan: Callable, run_copy
     assert json.loads((run_copy / "evaluation.json").read_text())["classes"] == classes
 
 
+def test_what_says_nothing_or_would_be_no_png_is_refused(refused: Callable, run_copy: Path, tmp_path: Path) -> None:
+    before = (run_copy / "evaluation.json").read_bytes()
+    assert "evaluation.metrics = ''" in refused("evaluate", run_copy, "--metrics", "")
+    assert "confusion.pdf: give a name that ends in .png" in refused(
+        "evaluate", run_copy, "--plot", tmp_path / "confusion.pdf"
+    )
+    assert not (tmp_path / "confusion.pdf").exists()
+    assert (run_copy / "evaluation.json").read_bytes() == before
+
+
 def test_fid_without_inceptions_weights_is_one_line(refused: Callable, run: Path, tmp_path: Path) -> None:
     line = refused("evaluate", run, "--metrics", "fid", "--inception-weights", tmp_path / "absent.pth")
     assert "absent.pth cannot be read: No such file or directory" in line
