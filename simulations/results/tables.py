@@ -66,7 +66,8 @@ _SHOWN = (("cnn", 3), ("logistic_regression", 3), (FRECHET, 1), ("recall", 3))
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
-    """Return the mean, with the standard deviation if there are several values."""
+    """Return the mean, with the standard deviation if there are several values; three digits of means below 1."""
+    digits = digits if mean(values) >= 1 else 3
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"

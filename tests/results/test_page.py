@@ -29,7 +29,7 @@ def test_a_row_without_a_record_says_so(make_record: Make) -> None:
     text = table_text(TABLE, {"one": [make_record("one")]})
     assert cells(text, "Second")[:3] == ["Second", "", "not run"]
     hardware = "1, x, 2 threads"
-    assert cells(text, "First") == ["First", "0.9 missed", "0.800", "0.500", "0.5", "0.500", "9.99", "1.5", hardware]
+    assert cells(text, "First") == ["First", "0.9 missed", "0.800", "0.500", "0.500", "0.500", "9.99", "1.5", hardware]
     assert text.splitlines()[0].startswith("| row | aim | CNN |")
 
 
