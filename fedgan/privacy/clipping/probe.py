@@ -104,15 +104,16 @@ def _refuse_dependence(module: nn.Module, output: Tensor, inputs: tuple[Tensor, 
 def _refuse_memory(module: nn.Module, inputs: tuple[Tensor, ...], rows: int) -> None:
     """Refuse `module` if it keeps something of the rows in a buffer, which goes on to where no noise was added.
 
-    What a forward pass makes of weights alone, as spectral norm does, is the same after any rows.
+    What a forward pass makes of weights alone, as spectral norm does, is the same after any rows, and any number of
+    them: how many a Poisson sample has is private too.
     """
     after = []
-    for _ in range(2):
-        buffers, made_up = _copies(module), tuple(_made_up(part, rows) for part in inputs)
-        with torch.random.fork_rng(devices={part.device for part in inputs if part.is_cuda}):
-            torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        for made_up in [tuple(_made_up(part, count) for part in inputs) for count in (rows, rows + 1)]:
+            buffers = _copies(module)
+            torch.default_generator.manual_seed(0)
             functional_call(module, buffers, made_up)
-        after.append(buffers)
+            after.append(buffers)
     for name, buffer in after[0].items():
         if not torch.allclose(buffer.double(), after[1][name].double(), rtol=1e-4, atol=1e-6, equal_nan=True):
             raise UsageError(
